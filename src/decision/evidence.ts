@@ -1,0 +1,130 @@
+/**
+ * decision: floor 1, pure. (pipeline, request, evidence, now) → Permit | Denial, plus the trace that explain prints.
+ *
+ * The evaluator asks for evidence as it needs it: it yields an EvidenceRequest and is resumed with the answer. Live, an
+ * EvidenceSource answers from adapters (often at once, from a cache); offline, `explain` and tests answer from what they
+ * were given. Both run the same evaluator.
+ */
+import type { ObjectKey } from '../api/object.ts';
+import type { Reason } from '../api/reasons.ts';
+import type { CompiledJwt, CompiledCertificate, CompiledDeviceAuth, CompiledRateLimit } from '../policy/steps.ts';
+
+/** A claim set that was verified; arrays, numbers and nested objects as in the JSON. Null prototype. */
+export type Claims = Readonly<Record<string, unknown>>;
+
+/** A token whose signature and issuer were verified. Times, audience and claims are judged by the evaluator. */
+export interface VerifiedToken {
+  readonly issuerKey: ObjectKey;
+  readonly issuer: string;
+  readonly claims: Claims;
+  /** Milliseconds since the epoch by the token's own words; absent when the token has none. */
+  readonly expiresAt?: number;
+  readonly notBefore?: number;
+  readonly issuedAt?: number;
+  /** From the TokenIssuer. */
+  readonly clockSkewMs: number;
+  readonly requireExpiration: boolean;
+  readonly maxTokenAgeMs?: number;
+  /**
+   * Scratch space of the evaluator: what it found for a step, so that the same token at the same step costs one look-up.
+   * Keyed by the compiled step's identity, which ends with its snapshot. Holds no verdict that depends on the time.
+   */
+  readonly memo: WeakMap<CompiledJwt, unknown>;
+}
+
+/** A certificate's public facts, as expressions see them (`cert`). */
+export interface CertificateFacts {
+  /** Upper-case hex. */
+  readonly sha1: string;
+  readonly sha256: string;
+  /** Base64 of the SHA-256 of the public key. */
+  readonly publicKeyPin: string;
+  /** Upper-case hex without leading zeros. */
+  readonly serialNumber: string;
+  /** By attribute type (CN, O, OU, C, L, ST, DC, emailAddress, serialNumber, UID, or dotted decimal); a type that occurs twice is absent (P2). */
+  readonly subject: Readonly<Record<string, string>>;
+  readonly issuer: Readonly<Record<string, string>>;
+  /** RFC 4514 text, most specific first. */
+  readonly subjectText: string;
+  readonly issuerText: string;
+  readonly subjectAltName: {
+    readonly uri: readonly string[];
+    readonly dns: readonly string[];
+    readonly email: readonly string[];
+    readonly ip: readonly string[];
+  };
+  readonly notBefore: number;
+  readonly notAfter: number;
+  /** Of the issuing certificate in the validated path: upper-case hex SHA-1 and SHA-256. */
+  readonly issuerThumbprints?: readonly string[];
+}
+
+export type Refusal = { readonly state: 'refused'; readonly reason: Reason };
+/** Could not be decided: 503 with this reason, never "unauthorised". */
+export type Undecided = { readonly state: 'undecided'; readonly reason: Reason };
+export type Absent = { readonly state: 'absent' };
+
+export type TokenEvidence = { readonly state: 'verified'; readonly token: VerifiedToken } | Refusal | Undecided;
+/** `notAfter` and revocation are judged for `now` by whoever answers. */
+export type CertificateEvidence =
+  { readonly state: 'verified'; readonly certificate: CertificateFacts } | Absent | Refusal | Undecided;
+/** The service's answer, or a cached one. `body` is the JSON object, null-prototype, at most 64 KiB and 32 deep. */
+export type DeviceEvidence =
+  { readonly state: 'answered'; readonly status: number; readonly body: Claims } | Refusal | Undecided;
+/** `remaining` calls, and seconds until one more is admitted (`retryAfter`, when refused) and until all are (`reset`). */
+export interface RateEvidence {
+  readonly admitted: boolean;
+  readonly remaining: number;
+  readonly retryAfter: number;
+  readonly reset: number;
+}
+
+/** `token` is the raw text of one location; the evaluator has already refused duplicates. */
+export interface TokenRequest {
+  readonly type: 'token';
+  readonly step: CompiledJwt;
+  readonly token: string;
+}
+export interface CertificateRequest {
+  readonly type: 'certificate';
+  readonly step: CompiledCertificate;
+}
+/** The SHA-256 (base64url) of the handshake's certificate, verified or not, for P1 boundToCertificate. */
+export interface BindingRequest {
+  readonly type: 'binding';
+}
+export interface DeviceRequest {
+  readonly type: 'device';
+  readonly step: CompiledDeviceAuth;
+  readonly certificate: CertificateFacts;
+  readonly deviceId: string;
+  readonly certificateIdentity?: string;
+}
+export interface RateRequest {
+  readonly type: 'rate';
+  readonly step: CompiledRateLimit;
+  readonly key: string;
+}
+/** P3 asks for the revocation list first, before the device id is looked at. */
+export interface RevocationRequest {
+  readonly type: 'revocation';
+  readonly step: CompiledDeviceAuth;
+  readonly certificate: CertificateFacts;
+}
+export type EvidenceRequest =
+  TokenRequest | CertificateRequest | BindingRequest | DeviceRequest | RevocationRequest | RateRequest;
+
+type OrPromise<T> = T | Promise<T>;
+
+/**
+ * Answers evidence requests for one request and one snapshot. An answer that is at hand is returned at once, not as a
+ * promise: the common request is decided without leaving the stack. A thrown error or rejection means "could not decide".
+ */
+export interface EvidenceSource {
+  token(request: TokenRequest, now: number): OrPromise<TokenEvidence>;
+  certificate(request: CertificateRequest, now: number): OrPromise<CertificateEvidence>;
+  binding(): string | undefined;
+  revocation(request: RevocationRequest): OrPromise<{ readonly state: 'clear' } | Refusal | Undecided>;
+  device(request: DeviceRequest, now: number): OrPromise<DeviceEvidence>;
+  rate(request: RateRequest, now: number): OrPromise<RateEvidence>;
+}

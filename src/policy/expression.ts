@@ -1,0 +1,33 @@
+/** Compiled CEL expressions and templates. Compiling is in cel.ts and template.ts; this is what the rest of the code sees. */
+
+/**
+ * The variables of api.md, bound as rules E4–E7 say. Every top-level name is always present; leaves may be absent.
+ * Integers are bigint and lists are arrays, as the CEL library wants them.
+ */
+export type Bindings = Readonly<Record<string, unknown>>;
+
+/** A type-checked CEL program of bounded cost. */
+export interface Expression {
+  readonly source: string;
+  /** @throws ExpressionError on an absent leaf, a wrong type or too much cost; the caller applies rule E8. */
+  readonly evaluate: (bindings: Bindings) => unknown;
+}
+
+/** How a template's parts are encoded for the place where they land (E9). */
+export type TemplatePlace = 'header' | 'pairs' | 'dictionary' | 'query' | 'path' | 'text';
+
+/** Text with `${…}` holes. */
+export interface Template {
+  readonly source: string;
+  readonly place: TemplatePlace;
+  /** The text, when there are no holes. */
+  readonly literal?: string;
+  /** @throws ExpressionError when a hole fails or its value may not stand in this place (control characters, not ASCII). */
+  readonly render: (bindings: Bindings) => string;
+}
+
+/** An expression or template that could not be evaluated for this request. Never carries a value of the request. */
+export class ExpressionError extends Error {
+  override readonly name = 'ExpressionError';
+  readonly code = 'EXPRESSION_FAILED';
+}

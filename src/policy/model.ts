@@ -1,0 +1,147 @@
+/**
+ * policy: ground floor, pure. Parsed resources become one compiled, immutable snapshot: match tables, pipelines by scope,
+ * inheritance, CEL programs, violations with field paths. May import api/, http/ and x509/; nothing of Node.
+ *
+ * This file is the model that everything above reads. A request takes one Snapshot when its head is complete and keeps it
+ * to its end, so that no request is judged by a mixture of two.
+ */
+import type { ObjectKey } from '../api/object.ts';
+import type { Reason } from '../api/reasons.ts';
+import type { ApiApp, ApiLimits, TrustedPeer } from '../api/kinds/api.ts';
+import type { ErrorOverride } from '../api/kinds/policy.ts';
+import type {
+  BackendCredentialSpec,
+  ClientTrustSpec,
+  DeviceAuthServiceSpec,
+  TokenIssuerSpec,
+} from '../api/kinds/material.ts';
+import type { Expression, Template } from './expression.ts';
+import type { CompiledStep, ResponsePlan } from './steps.ts';
+import type { Violation } from '../api/violation.ts';
+
+export type Scope = 'Cluster' | 'Namespace' | 'Product' | 'Api' | 'Operation';
+
+/** Where a step came from; logs, metrics, explain and (with includePolicy) denials print it. */
+export interface Origin {
+  readonly kind: 'AuthPolicy' | 'ClusterAuthPolicy';
+  readonly key: ObjectKey;
+  readonly name: string;
+  readonly generation: number;
+  readonly scope: Scope;
+  readonly sealed: boolean;
+  readonly audit: boolean;
+}
+
+/** A supporting object in force. `generation` changes whenever `spec` does, so it may stand in cache keys. */
+export interface Plan<S> {
+  readonly key: ObjectKey;
+  readonly namespace: string;
+  readonly generation: number;
+  readonly spec: S;
+}
+export type IssuerPlan = Plan<TokenIssuerSpec>;
+export type TrustPlan = Plan<ClientTrustSpec>;
+export interface DeviceServicePlan extends Plan<DeviceAuthServiceSpec> {
+  readonly url: Template;
+  readonly query: readonly { readonly name: string; readonly value: Template }[];
+  readonly headers: readonly { readonly name: string; readonly value: Template }[];
+  readonly body: Template;
+  /** Over `body`, `deviceId`, `cert`, `status`. */
+  readonly allow: Expression;
+}
+export type CredentialPlan = Plan<BackendCredentialSpec>;
+
+export interface Snapshot {
+  /** Counts the snapshots that this process has published; 1 is the first. */
+  readonly generation: number;
+  /** Hash of everything it was made from, as the source computed it; shown in status. */
+  readonly hash: string;
+  /** By container port. */
+  readonly listeners: ReadonlyMap<number, ListenerPlan>;
+  /** Folded names (http/head.ts) that some loaded setHeaders (Override) or claimHeaders of this pod writes: removed from every request. */
+  readonly reservedHeaders: ReadonlySet<string>;
+  readonly issuers: ReadonlyMap<ObjectKey, IssuerPlan>;
+  readonly trusts: ReadonlyMap<ObjectKey, TrustPlan>;
+  readonly deviceServices: ReadonlyMap<ObjectKey, DeviceServicePlan>;
+  readonly credentials: ReadonlyMap<ObjectKey, CredentialPlan>;
+  /** How denials look before a match is known (S5). */
+  readonly errorsBeforeMatch: ErrorsPlan;
+  /** Everything that status must show although it is allowed: audiences [Any], revocation Disabled, acceptAddressTrust … */
+  readonly notices: readonly string[];
+  /** Warnings, and the errors whose objects fell back to their last good generation or are held as invalid. */
+  readonly violations: readonly Violation[];
+}
+
+export interface ListenerTls {
+  readonly mode: 'Terminate' | 'Permissive';
+  readonly minVersion: '1.2' | '1.3';
+  /** By SNI name (lower case; `*.x` matches one label). */
+  readonly certificates: readonly { readonly hosts: readonly string[]; readonly secret: ObjectKey }[];
+  /** ClientTrusts of this port; a client certificate is asked for when there is one. */
+  readonly clientTrusts: readonly ObjectKey[];
+}
+
+export interface ListenerPlan {
+  readonly port: number;
+  readonly tls?: ListenerTls;
+  /** Of the listener: all but bodyBytes and bodyIdle, which are the Api's. */
+  readonly limits: ApiLimits;
+  readonly trustedPeers: readonly (Omit<TrustedPeer, 'trust'> & { readonly trust?: ObjectKey })[];
+  readonly clientAddress: { readonly from: 'Peer' | 'ForwardedFor'; readonly trustedHops: number };
+  /** Pure; `host` and `path` as in RequestView. Cost does not grow with the number of operations. */
+  readonly match: (method: string, host: string, path: string) => Match;
+  /** Names that this port serves, for the 421 check; empty: any. */
+  readonly hosts: readonly string[];
+}
+
+export type Match =
+  | { readonly kind: 'matched'; readonly route: Route; readonly params: Readonly<Record<string, string>> }
+  /** 404 OperationNotFound, 400 AmbiguousPath (a parameter with an escape that back ends read in different ways), 503 PolicyInvalid. */
+  | { readonly kind: 'refused'; readonly reason: Reason; readonly errors: ErrorsPlan; readonly api?: ApiPlan };
+
+export interface ApiPlan {
+  readonly key: ObjectKey;
+  readonly name: string;
+  readonly namespace: string;
+  readonly generation: number;
+  readonly basePath: string;
+  readonly app: AppPlan;
+  readonly bodyBytes: number;
+  readonly bodyIdleMs: number;
+}
+
+export interface AppPlan extends Omit<ApiApp, 'credential'> {
+  readonly namespace: string;
+}
+
+/** One operation (or the whole Api) with everything that applies to it, compiled when the policy loads. */
+export interface Route {
+  readonly api: ApiPlan;
+  /** Absent at API scope. */
+  readonly operation?: string;
+  /** basePath and path template as written, for logs and metrics; bounded, never the request's path. */
+  readonly template: string;
+  readonly pipeline: Pipeline;
+}
+
+export interface Pipeline {
+  /** In the order of S2. */
+  readonly steps: readonly CompiledStep[];
+  /** Enforced authentication steps exist (S7); false: NoPolicyMatches, or AuditPermit when only Audit policies have some. */
+  readonly authenticates: 'Enforced' | 'AuditOnly' | 'Never';
+  readonly response: ResponsePlan;
+  readonly errors: ErrorsPlan;
+  /** The certificate credential presented to the app (S5), and the header sort when it exists. */
+  readonly certificateCredential?: ObjectKey;
+  readonly headerCredential?: ObjectKey;
+  /** Lower-case names, query parameters and cookies that authentication steps read: hidden from expressions. */
+  readonly credentialHeaders: ReadonlySet<string>;
+}
+
+export interface ErrorsPlan {
+  readonly format: 'Problem' | 'Text' | 'Empty';
+  readonly includeReason: boolean;
+  readonly includePolicy: boolean;
+  readonly headers: readonly { readonly name: string; readonly value: Template }[];
+  readonly overrides: ReadonlyMap<Reason, Pick<ErrorOverride, 'status' | 'message'>>;
+}

@@ -1,0 +1,137 @@
+/** Compiled steps: closed unions, everything that can be done at load is done. */
+import type { ObjectKey } from '../api/object.ts';
+import type { BodyRewrite, CertificateIdentity } from '../api/kinds/steps.ts';
+import type { Expression, Template } from './expression.ts';
+import type { Origin } from './model.ts';
+
+export interface StepHead {
+  readonly name: string;
+  readonly origin: Origin;
+  /** `policy/step`, as logs and metrics write it. */
+  readonly label: string;
+  readonly when?: Expression;
+  /** S6: its target was widened to the whole Api; it must pass but does not count as authentication. */
+  readonly widened: boolean;
+}
+
+export type CompiledStep = StepHead & StepBody;
+
+export type StepBody =
+  | { readonly type: 'jwt'; readonly jwt: CompiledJwt }
+  | { readonly type: 'clientCertificate'; readonly clientCertificate: CompiledCertificate }
+  | { readonly type: 'anyOf'; readonly alternatives: readonly CompiledAlternative[] }
+  | { readonly type: 'deviceAuth'; readonly deviceAuth: CompiledDeviceAuth }
+  | { readonly type: 'authorize'; readonly allow?: readonly CompiledRule[]; readonly deny: readonly CompiledRule[] }
+  | { readonly type: 'rateLimit'; readonly rateLimit: CompiledRateLimit }
+  | { readonly type: 'requireHeader'; readonly requireHeader: CompiledRequireHeader }
+  | { readonly type: 'setHeaders'; readonly setHeaders: readonly CompiledHeaderSetting[] }
+  | { readonly type: 'removeHeaders'; readonly removeHeaders: readonly string[] }
+  | { readonly type: 'respond'; readonly respond: CompiledRespond }
+  /** A policy that is invalid and has no last good generation (S6): always 503 PolicyInvalid. */
+  | { readonly type: 'invalid' };
+
+export type CompiledAlternative =
+  | { readonly type: 'jwt'; readonly jwt: CompiledJwt }
+  | { readonly type: 'clientCertificate'; readonly clientCertificate: CompiledCertificate }
+  | { readonly type: 'anonymous' };
+
+export type TokenLocation =
+  | { readonly in: 'header'; readonly name: string; readonly scheme?: string }
+  | { readonly in: 'query'; readonly name: string }
+  | { readonly in: 'cookie'; readonly name: string };
+
+export interface CompiledJwt {
+  /** Resolved TokenIssuer keys. */
+  readonly issuers: readonly ObjectKey[];
+  readonly from: readonly TokenLocation[];
+  /** Absent: [Any]. */
+  readonly audiences?: ReadonlySet<string>;
+  readonly requiredClaims: readonly CompiledClaim[];
+  readonly forwardToken: boolean;
+  readonly claimHeaders: readonly { readonly name: string; readonly claim: string }[];
+  readonly boundToCertificate: boolean;
+}
+
+export interface CompiledClaim {
+  readonly name: string;
+  readonly match: 'All' | 'Any';
+  readonly values?: readonly string[];
+  readonly separator?: string;
+}
+
+export interface CompiledCertificate {
+  readonly trust: ObjectKey;
+  readonly identities?: readonly CertificateIdentity[];
+}
+
+export interface CompiledDeviceAuth {
+  readonly service: ObjectKey;
+  readonly deviceId: Template;
+  readonly certificateIdentity?: Template;
+}
+
+export interface CompiledRule {
+  readonly name: string;
+  readonly expression: Expression;
+  readonly message?: string;
+}
+
+export interface CompiledRateLimit {
+  /** Identifies the counters over reloads: policy key and step name (P7). */
+  readonly counter: string;
+  readonly calls: number;
+  readonly periodMs: number;
+  readonly key: Template;
+  readonly maxKeys: number;
+  readonly headers: boolean;
+}
+
+export interface CompiledRequireHeader {
+  readonly name: string;
+  readonly values?: readonly string[];
+  readonly ignoreCase: boolean;
+}
+
+export interface CompiledHeaderSetting {
+  /** As written on the wire. */
+  readonly name: string;
+  readonly lower: string;
+  readonly ifExists: 'Override' | 'Skip' | 'Append';
+  /** Renders value, pairs or dictionary, encoded for its place. */
+  readonly value: Template;
+  /** S4: a sealed broader policy owns this header, so the item has no effect and is reported Overridden. */
+  readonly overridden: boolean;
+}
+
+export interface CompiledRespond {
+  readonly status: number;
+  readonly headers: readonly { readonly name: string; readonly value: Template }[];
+  readonly contentType: string;
+  readonly body: Template;
+}
+
+/** Response steps narrowest first (S3). Static parts are merged when the policy loads. */
+export interface ResponsePlan {
+  readonly steps: readonly CompiledResponseStep[];
+  /** Some step reads expressions or rewrites bodies; false: `steps` reduce to fixed removals and settings. */
+  readonly dynamic: boolean;
+}
+
+export type CompiledResponseStep = StepHead & ResponseStepBody;
+
+export type ResponseStepBody =
+  | { readonly type: 'hideBackend'; readonly hideBackend: CompiledHideBackend }
+  | { readonly type: 'setHeaders'; readonly setHeaders: readonly CompiledHeaderSetting[] }
+  | { readonly type: 'removeHeaders'; readonly removeHeaders: readonly string[] }
+  | { readonly type: 'respond'; readonly respond: CompiledRespond };
+
+export interface CompiledHideBackend {
+  /** Lower-case names; a trailing `*` is a prefix (x-envoy-*). Built-in list, plus removeHeaders, less keepHeaders. */
+  readonly removeHeaders: readonly string[];
+  /** Back-end authorities and origins, longest first. */
+  readonly from: readonly string[];
+  /** Renders to an origin: scheme://authority. */
+  readonly to: Template;
+  readonly bodies?: BodyRewrite;
+  readonly errorBodies: 'Replace' | 'Keep';
+}

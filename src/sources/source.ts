@@ -1,0 +1,26 @@
+/** sources: floor 2. Where resources come from: files now, kubernetes later. One interface. */
+import type { SallyportObject } from '../api/kinds/index.ts';
+import type { InvalidObject } from '../api/object.ts';
+import type { Violation } from '../api/violation.ts';
+import type { Material } from '../material/material.ts';
+
+/** Everything a source knows at one moment, last good content where the newest is bad. */
+export interface Resources {
+  readonly objects: readonly SallyportObject[];
+  /**
+   * Objects that the newest content of the source holds but that could not be parsed and have no last good content
+   * (S6): what they would apply to is 503 PolicyInvalid. `labels`, `targets` are what could be read of them.
+   */
+  readonly invalid: readonly InvalidObject[];
+  readonly material: Material;
+  /** SHA-256 (hex) over everything above. */
+  readonly hash: string;
+  /** Problems of the newest content, whether or not last good content stands in for it. */
+  readonly violations: readonly Violation[];
+}
+
+export interface Source {
+  /** Resolves when the first content was read (even when it was bad). */
+  start(onChange: (resources: Resources) => void): Promise<void>;
+  stop(): Promise<void>;
+}
