@@ -1,0 +1,99 @@
+/** HTTP/1.1 heads (RFC 9112), read and written. Pure: latin1 text, one character a byte. The codec's public face. */
+import type { Reason } from '../api/reasons.ts';
+import type { HeaderFields } from './head.ts';
+import type { NameInfo } from './names.ts';
+
+export interface HeadLimits {
+  /** Largest head in bytes, from the first byte of the request line to the empty line. */
+  readonly headBytes: number;
+  /** Most header lines. */
+  readonly headers: number;
+  /** Longest request target in bytes. */
+  readonly targetBytes: number;
+}
+
+/** Fields as parsed: `infos[i]` says what the name of field `i` means. */
+export interface ParsedFields extends HeaderFields {
+  readonly infos: readonly NameInfo[];
+}
+
+export type Framing =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'length'; readonly length: number }
+  | { readonly kind: 'chunked' };
+
+export interface RequestHead extends ParsedFields {
+  readonly method: string;
+  /** As received. */
+  readonly target: string;
+  readonly version: '1.0' | '1.1';
+  /** Canonical (path.ts), or `*` for `OPTIONS *`. */
+  readonly path: string;
+  /** Without `?`, as received; empty when there is none. */
+  readonly query: string;
+  /** Lower case, without port and trailing dot; IPv6 with brackets; empty if HTTP/1.0 sent none. */
+  readonly host: string;
+  /** Port of the Host header; undefined when it has none. */
+  readonly authorityPort: number | undefined;
+  readonly framing: Framing;
+  /** Whether the client is ready for another request on this connection. */
+  readonly keepAlive: boolean;
+  /** The client waits for 100 Continue; false without a body and in HTTP/1.0. */
+  readonly expectContinue: boolean;
+  readonly upgradeWebSocket: boolean;
+  /** Lower-case names that the Connection header names (not `close`, `keep-alive`, `upgrade`): hop-by-hop here. */
+  readonly connectionNames: ReadonlySet<string>;
+}
+
+export interface ResponseHead extends ParsedFields {
+  readonly status: number;
+  readonly reason: string;
+  readonly version: '1.0' | '1.1';
+  /** Of the body that follows this head on the wire; `none` for HEAD, 1xx, 204, 304 whatever the headers say. */
+  readonly framing: Framing | { readonly kind: 'until-close' };
+  /** What Content-Length says, also where no body follows (HEAD, 304); undefined without one. */
+  readonly contentLength: number | undefined;
+  /** Whether the app's connection may be used again once the body is complete. */
+  readonly keepAlive: boolean;
+  /** `Keep-Alive: timeout`, in milliseconds; undefined without one. */
+  readonly keepAliveTimeoutMs: number | undefined;
+  /** Status 101 with `Upgrade: websocket` and `Connection: upgrade`. The caller checks that it was asked for. */
+  readonly upgradeWebSocket: boolean;
+  readonly connectionNames: ReadonlySet<string>;
+}
+
+export type Progress<Head> =
+  | { readonly kind: 'more' }
+  | {
+      readonly kind: 'head';
+      readonly head: Head;
+      /** Characters of the last chunk that belong to the head; the rest is body or the next message. */
+      readonly consumed: number;
+    }
+  | { readonly kind: 'error'; readonly reason: Reason };
+
+export interface RequestReader {
+  /** Takes the next bytes of the connection. After `head` or `error` nothing is read until `reset`. */
+  read(chunk: string): Progress<RequestHead>;
+  /** Ready for the next request of the connection. */
+  reset(): void;
+  /** Whether bytes of an unfinished head are held (an idle connection holds none). */
+  readonly started: boolean;
+}
+
+export interface ResponseReader {
+  /**
+   * Takes the next bytes. Informational answers (1xx) come as heads of their own; read on with what is left over, at
+   * most 16 of them. Errors are always AppProtocolError.
+   */
+  read(chunk: string, requestMethod: string): Progress<ResponseHead>;
+  reset(): void;
+  readonly started: boolean;
+}
+
+export { createRequestReader } from './request-reader.ts';
+export { createResponseReader } from './response-reader.ts';
+export { createNameTable, classifyName } from './names.ts';
+export type { NameInfo, NameTable } from './names.ts';
+export { renderRequest, renderResponse, renderFields, UnwritableHead } from './render.ts';
+export type { FieldLines, RequestRendering, ResponseRendering, HeaderEdit } from './render.ts';
