@@ -2,7 +2,7 @@
 import type { ObjectKey } from '../api/object.ts';
 import type { BodyRewrite, CertificateIdentity } from '../api/kinds/steps.ts';
 import type { Expression, Template } from './expression.ts';
-import type { Origin } from './model.ts';
+import type { DeviceServicePlan, Origin } from './model.ts';
 
 export interface StepHead {
   readonly name: string;
@@ -10,6 +10,8 @@ export interface StepHead {
   /** `policy/step`, as logs and metrics write it. */
   readonly label: string;
   readonly when?: Expression;
+  /** What this step's expressions see as `vars` (E7): its policy's variables over the nearest broader policies'; null prototype. */
+  readonly vars: Readonly<Record<string, string>>;
   /** S6: its target was widened to the whole Api; it must pass but does not count as authentication. */
   readonly widened: boolean;
 }
@@ -66,6 +68,8 @@ export interface CompiledCertificate {
 
 export interface CompiledDeviceAuth {
   readonly service: ObjectKey;
+  /** That service as it is in force: the evaluator judges the answer by its allow and deny (P3). */
+  readonly plan: DeviceServicePlan;
   readonly deviceId: Template;
   readonly certificateIdentity?: Template;
 }
