@@ -44,7 +44,19 @@ export interface StringSchema extends Schema<string> {
   /** What `pattern` wants, in words, for the error text. */
   readonly patternText?: string;
   /** What the string holds; policy/ checks what a pattern cannot. */
-  readonly holds?: 'cel' | 'template' | 'url' | 'cidr' | 'headerName' | 'address' | 'time';
+  readonly holds?:
+    | 'cel'
+    | 'template'
+    | 'url'
+    | 'cidr'
+    /** A header that is read. */
+    | 'headerName'
+    /** A header that is written or removed: framing and hop-by-hop names are refused (P13). */
+    | 'settableHeader'
+    /** The name of another Sallyport object: `name`, in a ClusterAuthPolicy `namespace/name`. */
+    | 'reference'
+    | 'address'
+    | 'time';
 }
 
 export interface IntegerSchema extends Schema<number> {
@@ -55,6 +67,8 @@ export interface IntegerSchema extends Schema<number> {
 
 export interface BooleanSchema extends Schema<boolean> {
   readonly type: 'boolean';
+  /** Only true may be written. */
+  readonly only?: true;
 }
 
 export interface EnumSchema<V extends string> extends Schema<V> {
@@ -80,7 +94,13 @@ export interface QuantitySchema extends Schema<number> {
 
 export interface IntOrStringSchema extends Schema<number | string> {
   readonly type: 'intOrString';
+  readonly minimum: number;
+  readonly maximum: number;
   readonly maxLength: number;
+  /** Of the text; see StringSchema. */
+  readonly pattern: string;
+  /** What the value is, in words, for the error text. */
+  readonly patternText: string;
 }
 
 export interface ListSchema<T> extends Schema<readonly T[]> {
@@ -99,6 +119,8 @@ export interface MapSchema<T> extends Schema<Readonly<Record<string, T>>> {
   readonly values: Schema<T>;
   readonly maxProperties: number;
   readonly maxKeyLength?: number;
+  /** What every key must be; the API server checks its length only, since key patterns cost too much CEL there. */
+  readonly keys?: StringSchema;
 }
 
 export interface ObjectSchema<T> extends Schema<T> {
@@ -112,6 +134,8 @@ export interface ObjectSchema<T> extends Schema<T> {
   readonly atLeastOneOf?: readonly (readonly string[])[];
   /** Rules that CEL states to the API server and `test` states to our parser; both doors must agree. */
   readonly rules?: readonly Rule[];
+  /** A key of a Secret or ConfigMap: `namespace` is wanted in a ClusterAuthPolicy and refused elsewhere. */
+  readonly holds?: 'keyRef';
 }
 
 /** A cross-field rule, written once for each door. */
@@ -131,6 +155,23 @@ export interface UnbuiltSchema extends Schema<never> {
   readonly type: 'unbuilt';
   readonly sentence: string;
 }
+
+/** Any schema, told apart by `type`. */
+export type AnySchema =
+  | StringSchema
+  | IntegerSchema
+  | BooleanSchema
+  | EnumSchema<string>
+  | DurationSchema
+  | QuantitySchema
+  | IntOrStringSchema
+  | ListSchema<unknown>
+  | MapSchema<unknown>
+  | ObjectSchema<unknown>
+  | UnbuiltSchema;
+
+/** A schema of unknown parsed type as the closed union: there are no other schemas than those of this file. */
+export const narrow = (schema: Schema<unknown>): AnySchema => schema as AnySchema;
 
 export type Presence = 'required' | 'optional' | 'defaulted';
 

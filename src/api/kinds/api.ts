@@ -223,7 +223,16 @@ const tls = object({
 export const apiSpec = object(
   {
     podSelector: required(labelSelector),
-    port: required(intOrString({ description: 'Container port that is intercepted (number or name).', maxLength: 15 })),
+    port: required(
+      intOrString({
+        description: 'Container port that is intercepted (number or name).',
+        minimum: 1,
+        maximum: 65535,
+        maxLength: 15,
+        pattern: '^[a-z0-9]([-a-z0-9]*[a-z0-9])?$',
+        patternText: 'a port from 1 to 65535, or the name of a container port',
+      }),
+    ),
     protocol: defaulted(
       enumeration(['Auto', 'HTTP1'], {
         unbuilt: { HTTP2: 'HTTP/2 is not built yet: Auto means HTTP/1.1', TCP: 'protocol TCP is not built yet' },

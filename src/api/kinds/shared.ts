@@ -21,6 +21,7 @@ export const objectName = string({
   maxLength: 317,
   pattern: '^([a-z0-9]([-a-z0-9]*[a-z0-9])?/)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$',
   patternText: 'lower-case letters, digits, - and . (with a namespace: namespace/name)',
+  holds: 'reference',
 });
 
 /** Names of steps, rules, operations, products. */
@@ -40,6 +41,9 @@ export const headerName = string({
   patternText: 'an HTTP token, for example X-Client-Id',
   holds: 'headerName',
 });
+
+/** A header that Sallyport writes or removes: never one that frames the message or concerns one connection (P13). */
+export const settableHeader = string({ ...headerName, holds: 'settableHeader' });
 
 export const celExpression = string({ minLength: 1, maxLength: 4096, holds: 'cel' });
 export const template = string({ maxLength: 4096, holds: 'template' });
@@ -74,7 +78,7 @@ export const keyRef = object(
       }),
     ),
   },
-  { description: 'One key of a Secret or ConfigMap.' },
+  { description: 'One key of a Secret or ConfigMap.', holds: 'keyRef' },
 );
 export type KeyRef = Infer<typeof keyRef>;
 

@@ -1,0 +1,101 @@
+/** Checks that a pattern cannot state and that need no other object: addresses, URLs, references, headers. */
+import { formatCidr, isIpv4Mapped, maskCidr, parseCidr, parseIpv4, parseIpv6 } from './cidr.ts';
+import type { StringSchema } from './schema.ts';
+import { refuse, type Scene } from './scene.ts';
+import { quote } from './words.ts';
+
+/**
+ * Header names that belong to the message's framing or to one connection (P13; RFC 9110 section 7.6.1, RFC 9112): a
+ * policy that wrote them could make the app read another message than the one that was judged.
+ */
+const FRAMING_HEADERS: ReadonlySet<string> = new Set([
+  'host',
+  'content-length',
+  'transfer-encoding',
+  'connection',
+  'keep-alive',
+  'te',
+  'trailer',
+  'upgrade',
+  'proxy-connection',
+  'http2-settings',
+]);
+
+/** True for names that no policy may set or remove, in any spelling that a back end may fold together. */
+export function isFramingHeader(name: string): boolean {
+  const folded = name.toLowerCase().replace(/[_.]/g, '-');
+  return FRAMING_HEADERS.has(folded) || folded.startsWith('proxy-');
+}
+
+/** True when the text is what the schema says it holds; CEL and templates are compiled in policy/. */
+export function checkHolds(holds: StringSchema['holds'], text: string, field: string, scene: Scene): boolean {
+  switch (holds) {
+    case 'cidr':
+      return checkCidr(text, field, scene);
+    case 'url':
+      return checkUrl(text, field, scene);
+    case 'settableHeader':
+      return checkSettableHeader(text, field, scene);
+    case 'reference':
+      return checkReference(text, field, scene);
+    case 'headerName':
+    case 'address':
+    case 'time':
+    case 'cel':
+    case 'template':
+    case undefined:
+      return true;
+  }
+}
+
+function checkCidr(text: string, field: string, scene: Scene): boolean {
+  const cidr = parseCidr(text);
+  if (cidr === undefined) {
+    const single = parseIpv4(text) !== undefined ? 32 : parseIpv6(text) !== undefined ? 128 : undefined;
+    const fix = single === undefined ? 'write one such as 10.0.8.0/24 or 2001:db8::/32' : `write ${text}/${single}`;
+    refuse(scene, field, `${quote(text)} is not an address range`, fix);
+    return false;
+  }
+  if (isIpv4Mapped(cidr)) {
+    const plain = formatCidr({ family: 4, bytes: cidr.bytes.slice(12), prefix: cidr.prefix - 96 });
+    refuse(scene, field, `${quote(text)} is a range of IPv4 addresses in IPv6 form`, `write ${plain}`);
+    return false;
+  }
+  const masked = maskCidr(cidr);
+  if (masked.bytes.some((byte, index) => byte !== cidr.bytes[index])) {
+    refuse(scene, field, `${quote(text)} has bits set beyond its prefix`, `write ${formatCidr(masked)}`);
+    return false;
+  }
+  return true;
+}
+
+function checkUrl(text: string, field: string, scene: Scene): boolean {
+  if (URL.canParse(text)) return true;
+  refuse(scene, field, `${quote(text)} is not a URL`, 'write scheme, host and path, for example https://a.example/x');
+  return false;
+}
+
+function checkSettableHeader(text: string, field: string, scene: Scene): boolean {
+  if (!isFramingHeader(text)) return true;
+  refuse(
+    scene,
+    field,
+    `the header ${quote(text)} frames the message or belongs to the connection, so no policy may set or remove it`,
+    'remove it',
+  );
+  return false;
+}
+
+function checkReference(text: string, field: string, scene: Scene): boolean {
+  const [namespace, name] = text.includes('/') ? text.split('/', 2) : [undefined, text];
+  if (scene.clusterScoped && namespace === undefined) {
+    refuse(scene, field, `${quote(text)} has no namespace`, `write namespace/name, for example shop/${text}`);
+    return false;
+  }
+  if (!scene.clusterScoped && namespace !== undefined) {
+    const problem = `${quote(text)} names another namespace, and references stay within their own`;
+    refuse(scene, field, problem, `write ${quote(name ?? '')}`);
+    return false;
+  }
+  return true;
+}

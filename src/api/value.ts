@@ -1,0 +1,233 @@
+/** Walks a schema over raw JSON. Recursion is bounded by the schema's depth, whatever the value is. */
+import { itemPath, memberPath } from './field-path.ts';
+import {
+  narrow,
+  type AnySchema,
+  type Field,
+  type ListSchema,
+  type MapSchema,
+  type ObjectSchema,
+  type Presence,
+} from './schema.ts';
+import {
+  parseBoolean,
+  parseDurationField,
+  parseEnum,
+  parseInteger,
+  parseIntOrString,
+  parseQuantityField,
+  parseString,
+} from './scalars.ts';
+import { BAD, refuse, type Scene } from './scene.ts';
+import { describeValue, listWords, nearestName, quote } from './words.ts';
+
+type RawObject = Readonly<Record<string, unknown>>;
+
+/** True for JSON objects: what has members by name. */
+export const isRawObject = (raw: unknown): raw is RawObject =>
+  typeof raw === 'object' && raw !== null && !Array.isArray(raw);
+
+/** The parsed value, or BAD when anything in it was refused; every problem in it is reported. Never throws. */
+export function parseValue(schema: AnySchema, raw: unknown, field: string, scene: Scene): unknown {
+  switch (schema.type) {
+    case 'string':
+      return parseString(schema, raw, field, scene);
+    case 'integer':
+      return parseInteger(schema, raw, field, scene);
+    case 'boolean':
+      return parseBoolean(schema, raw, field, scene);
+    case 'enum':
+      return parseEnum(schema, raw, field, scene);
+    case 'duration':
+      return parseDurationField(schema, raw, field, scene);
+    case 'quantity':
+      return parseQuantityField(schema, raw, field, scene);
+    case 'intOrString':
+      return parseIntOrString(schema, raw, field, scene);
+    case 'list':
+      return parseList(schema, raw, field, scene);
+    case 'map':
+      return parseMap(schema, raw, field, scene);
+    case 'object':
+      return parseMembers(schema, raw, field, scene);
+    case 'unbuilt':
+      return refuse(scene, field, schema.sentence, 'remove it');
+  }
+}
+
+function parseList(schema: ListSchema<unknown>, raw: unknown, field: string, scene: Scene): unknown {
+  if (!Array.isArray(raw)) {
+    return refuse(
+      scene,
+      field,
+      `${describeValue(raw)}, but a list is wanted`,
+      'write a list: one "- " item a line, or [ ]',
+    );
+  }
+  const items: readonly unknown[] = raw;
+  if (items.length > schema.maxItems) {
+    return refuse(scene, field, `has ${items.length} items`, `write at most ${schema.maxItems}`);
+  }
+  if (items.length < (schema.minItems ?? 0)) {
+    return refuse(scene, field, 'is an empty list', 'write at least one item, or remove the field');
+  }
+  const itemSchema = narrow(schema.items);
+  const parsed = items.map((item, index) => parseValue(itemSchema, item, itemPath(field, index), scene));
+  const unique = checkUnique(schema, items, field, scene);
+  return unique && !parsed.includes(BAD) ? parsed : BAD;
+}
+
+/** List maps are unique by their key, sets as a whole. */
+function checkUnique(schema: ListSchema<unknown>, items: readonly unknown[], field: string, scene: Scene): boolean {
+  const { key } = schema;
+  if (key === undefined && schema.set !== true) return true;
+  const seen = new Map<unknown, number>();
+  let unique = true;
+  for (const [index, item] of items.entries()) {
+    const identity = key === undefined ? item : isRawObject(item) && Object.hasOwn(item, key) ? item[key] : undefined;
+    if (identity === undefined || typeof identity === 'object') continue;
+    const first = seen.get(identity);
+    if (first === undefined) seen.set(identity, index);
+    else {
+      const at = key === undefined ? itemPath(field, index) : memberPath(itemPath(field, index), key);
+      const said = typeof identity === 'string' ? quote(identity) : String(identity as number);
+      refuse(
+        scene,
+        at,
+        `${said} is already used by item ${first}`,
+        key === undefined ? 'remove it' : 'give it another name',
+      );
+      unique = false;
+    }
+  }
+  return unique;
+}
+
+function parseMap(schema: MapSchema<unknown>, raw: unknown, field: string, scene: Scene): unknown {
+  if (!isRawObject(raw)) {
+    return refuse(
+      scene,
+      field,
+      `${describeValue(raw)}, but names and values are wanted`,
+      'write lines of the form name: value',
+    );
+  }
+  const keys = Object.keys(raw);
+  if (keys.length > schema.maxProperties) {
+    return refuse(scene, field, `has ${keys.length} entries`, `write at most ${schema.maxProperties}`);
+  }
+  const parsed = Object.create(null) as Record<string, unknown>;
+  const values = narrow(schema.values);
+  let good = true;
+  for (const key of keys) {
+    const at = memberPath(field, key);
+    const value = parseValue(values, raw[key], at, scene);
+    good = checkKey(schema, key, at, scene) && value !== BAD && good;
+    parsed[key] = value;
+  }
+  return good ? parsed : BAD;
+}
+
+function checkKey(schema: MapSchema<unknown>, key: string, at: string, scene: Scene): boolean {
+  if (schema.maxKeyLength !== undefined && key.length > schema.maxKeyLength) {
+    return refuse(scene, at, `the name is longer than ${schema.maxKeyLength} characters`, 'shorten it') !== BAD;
+  }
+  return schema.keys === undefined || parseString(schema.keys, key, at, scene) !== BAD;
+}
+
+function parseMembers(schema: ObjectSchema<unknown>, raw: unknown, field: string, scene: Scene): unknown {
+  if (!isRawObject(raw)) {
+    const members = listWords(Object.keys(schema.fields).slice(0, 4), 'or');
+    const fix = members === '' ? 'write {}' : `write an object with members such as ${members}`;
+    return refuse(scene, field, `${describeValue(raw)}, but an object is wanted`, fix);
+  }
+  const before = scene.violations.length;
+  checkUnknown(schema, raw, field, scene);
+  const parsed: Record<string, unknown> = {};
+  for (const [name, member] of Object.entries(schema.fields)) {
+    const value = parseMember(member, Object.hasOwn(raw, name) ? raw[name] : undefined, memberPath(field, name), scene);
+    if (value !== undefined) parsed[name] = value;
+  }
+  checkChoices(schema, raw, field, scene);
+  if (schema.holds === 'keyRef') checkNamespace(raw, field, scene);
+  // Rules read parsed members, so they wait until all of them are good.
+  if (scene.violations.length === before) checkRules(schema, parsed, field, scene);
+  return scene.violations.length === before ? parsed : BAD;
+}
+
+function parseMember(member: Field<unknown, Presence>, raw: unknown, field: string, scene: Scene): unknown {
+  const schema = narrow(member.schema);
+  if (raw !== undefined) return parseValue(schema, raw, field, scene);
+  if (member.presence === 'optional') return undefined;
+  if (member.presence === 'defaulted') return parseValue(schema, member.default, field, scene);
+  return refuse(scene, field, 'is missing', adviseMissing(schema));
+}
+
+function adviseMissing(schema: AnySchema): string {
+  if (schema.type === 'enum') return `write ${listWords(schema.values, 'or')}`;
+  const { description } = schema;
+  if (description === undefined) return 'add it';
+  const sentence = /^.*?[.](?= |$)/s.exec(description)?.[0] ?? description;
+  return `add it: ${sentence.replace(/[.]$/, '')}`;
+}
+
+function checkUnknown(schema: ObjectSchema<unknown>, raw: RawObject, field: string, scene: Scene): void {
+  const known = Object.keys(schema.fields);
+  for (const key of Object.keys(raw)) {
+    if (Object.hasOwn(schema.fields, key)) continue;
+    const near = nearestName(key, known);
+    const fix = near === undefined ? adviseKnown(known) : `did you mean "${near}"?`;
+    refuse(scene, memberPath(field, key), 'is not a known field', fix);
+  }
+}
+
+function adviseKnown(known: readonly string[]): string {
+  if (known.length === 0) return 'remove it: nothing may stand here';
+  return known.length > 20 ? 'remove it' : `remove it, or write ${listWords(known, 'or')}`;
+}
+
+function checkChoices(schema: ObjectSchema<unknown>, raw: RawObject, field: string, scene: Scene): void {
+  const set = (names: readonly string[]): string[] => names.filter(name => Object.hasOwn(raw, name));
+  for (const names of schema.exactlyOneOf ?? []) {
+    const present = set(names);
+    if (present.length === 0)
+      refuse(scene, field, `has none of ${listWords(names, 'and')}`, 'write exactly one of them');
+    refuseSecond(present, names, field, scene);
+  }
+  for (const names of schema.atMostOneOf ?? []) refuseSecond(set(names), names, field, scene);
+  for (const names of schema.atLeastOneOf ?? []) {
+    if (set(names).length === 0)
+      refuse(scene, field, `has none of ${listWords(names, 'and')}`, 'write at least one of them');
+  }
+}
+
+function refuseSecond(present: readonly string[], names: readonly string[], field: string, scene: Scene): void {
+  const [, second] = present;
+  if (second === undefined) return;
+  const fix = names.length <= 8 ? `keep one of ${listWords(names, 'and')}` : 'keep one of them';
+  refuse(scene, memberPath(field, second), `${listWords(present, 'and')} exclude each other`, fix);
+}
+
+function checkNamespace(raw: RawObject, field: string, scene: Scene): void {
+  const given = Object.hasOwn(raw, 'namespace');
+  if (scene.clusterScoped && !given) {
+    refuse(
+      scene,
+      memberPath(field, 'namespace'),
+      'is missing',
+      'name the namespace: a cluster policy has none of its own',
+    );
+  }
+  if (!scene.clusterScoped && given) {
+    const problem = 'only a ClusterAuthPolicy may name a namespace here';
+    refuse(scene, memberPath(field, 'namespace'), problem, 'remove it');
+  }
+}
+
+function checkRules(schema: ObjectSchema<unknown>, parsed: RawObject, field: string, scene: Scene): void {
+  for (const rule of schema.rules ?? []) {
+    if (rule.test(parsed)) continue;
+    const at = rule.field === '' ? field : `${field}.${rule.field}`;
+    refuse(scene, at, rule.problem, rule.fix);
+  }
+}
