@@ -1,0 +1,181 @@
+/** The rows of the table: what is measured, and the goal that data-path.md sets for it. */
+import { measure, pick, writeTokenHeads, type Bench } from './bench.ts';
+import { renderHead, writeHeads } from './material.ts';
+import { measureConnections, measureDecision, measureMemory, measureStart } from './footprint.ts';
+import type { Row } from './report.ts';
+
+const CPU = 'CPU µs/request';
+const CACHED = 'Envoy with token cache';
+
+type Measure = (bench: Bench) => Promise<Row[]>;
+
+const MEASURES: Readonly<Record<string, Measure>> = {
+  plain: async bench => {
+    const headsFile = writeHeads(bench.material, 'plain', [renderHead('/v1/items')]);
+    const samples = await measure(bench, { mode: 'plain', headsFile });
+    return [
+      {
+        measure: 'Plain forward, one policy',
+        values: pick(samples, 'cpuPerRequest'),
+        unit: CPU,
+        goals: [atMost('HAProxy', 1.3), atMost('Envoy', 0.6)],
+      },
+      {
+        measure: 'Plain forward, throughput',
+        values: perSecond(pick(samples, 'requests'), bench),
+        unit: 'requests/s',
+        goals: [],
+      },
+      {
+        measure: 'Resident after that load',
+        values: pick(samples, 'residentMiB'),
+        unit: 'MiB',
+        goals: [atMost('Envoy', 1)],
+      },
+    ];
+  },
+  token: async bench => {
+    const headsFile = writeTokenHeads(bench.material, 'token', [bench.material.mintToken()]);
+    const samples = await measure(bench, { mode: 'token', headsFile });
+    return [
+      {
+        measure: 'TLS, the same token again, claims, mutual TLS to the app',
+        values: pick(samples, 'cpuPerRequest'),
+        unit: CPU,
+        goals: [atMost('HAProxy', 0.55), atMost('Envoy', 0.45), atMost(CACHED, 0.7)],
+      },
+      {
+        measure: 'Resident after that load',
+        values: pick(samples, 'residentMiB'),
+        unit: 'MiB',
+        goals: [atMost('Envoy', 1)],
+      },
+    ];
+  },
+  tokens: async bench => {
+    const headsFile = writeTokenHeads(
+      bench.material,
+      'tokens',
+      Array.from({ length: 10_000 }, bench.material.mintToken),
+    );
+    const samples = await measure(bench, { mode: 'token', headsFile, warmUp: 4 });
+    return [
+      {
+        measure: 'the same, 10,000 tokens in turn',
+        values: pick(samples, 'cpuPerRequest'),
+        unit: CPU,
+        goals: [atMost('HAProxy', 0.6), atMost(CACHED, 0.75)],
+      },
+      {
+        measure: 'Resident after that load',
+        values: pick(samples, 'residentMiB'),
+        unit: 'MiB',
+        goals: [atMost('Envoy', 1)],
+      },
+    ];
+  },
+  first: async bench => {
+    const count = 12_000;
+    const headsFile = writeTokenHeads(bench.material, 'first', Array.from({ length: count }, bench.material.mintToken));
+    const samples = await measure(bench, {
+      mode: 'token',
+      headsFile,
+      warmUp: 0,
+      load: { requests: count, seconds: 60 },
+      peers: ['Sallyport', 'HAProxy', 'Envoy'],
+    });
+    return [
+      {
+        measure: 'the same, every token for the first time (cold process)',
+        values: pick(samples, 'cpuPerRequest'),
+        unit: CPU,
+        goals: [atMost('HAProxy', 1.3)],
+      },
+    ];
+  },
+  certificate: async bench => {
+    const headsFile = writeHeads(bench.material, 'certificate', [renderHead('/v1/items')]);
+    const samples = await measure(bench, { mode: 'certificate', headsFile });
+    return [
+      {
+        measure:
+          'Client certificate, cached device look-up, context header, mutual TLS to the app (HAProxy: no look-up; Envoy: ext_authz each time)',
+        values: pick(samples, 'cpuPerRequest'),
+        unit: CPU,
+        goals: [atMost('HAProxy', 1), atMost('Envoy', 0.45)],
+      },
+    ];
+  },
+  handshake: async bench => {
+    const headsFile = writeHeads(bench.material, 'handshake', [renderHead('/v1/items')]);
+    const samples = await measure(bench, {
+      mode: 'certificate',
+      headsFile,
+      load: { reconnect: true, connections: 16 },
+    });
+    return [
+      {
+        measure: 'New TLS connection with client certificate, one request each',
+        values: pick(samples, 'cpuPerRequest'),
+        unit: CPU,
+        goals: [atMost('HAProxy', 1.3)],
+      },
+    ];
+  },
+  bodies: async bench => {
+    const rows: Row[] = [];
+    for (const [name, path] of [
+      ['64 KiB bodies', '/v1/64k'],
+      ['1 MiB bodies', '/v1/1m'],
+      ['1 MiB chunked stream', '/v1/stream'],
+    ] as const) {
+      const headsFile = writeHeads(bench.material, 'bodies', [renderHead(path)]);
+      const samples = await measure(bench, { mode: 'plain', headsFile, load: { connections: 16 } });
+      rows.push({
+        measure: name,
+        values: pick(samples, 'megabytesPerSecond'),
+        unit: 'MB/s',
+        goals: [atLeast('HAProxy', 0.8)],
+      });
+    }
+    return rows;
+  },
+  latency: async bench => {
+    const headsFile = writeTokenHeads(bench.material, 'latency', [bench.material.mintToken()]);
+    const samples = await measure(bench, { mode: 'token', headsFile, load: { rate: 1000, connections: 32 } });
+    return [
+      {
+        measure: '1,000 requests/s with token: median (the app’s time included)',
+        values: pick(samples, 'p50Ms'),
+        unit: 'ms',
+        goals: [],
+      },
+      {
+        measure: '1,000 requests/s with token: 99th percentile',
+        values: pick(samples, 'p99Ms'),
+        unit: 'ms',
+        goals: [],
+      },
+    ];
+  },
+  memory: measureMemory,
+  connections: measureConnections,
+  start: measureStart,
+  decision: measureDecision,
+};
+
+const atMost = (peer: string, bound: number) => ({ peer, bound, direction: 'at most' as const });
+const atLeast = (peer: string, bound: number) => ({ peer, bound, direction: 'at least' as const });
+
+const perSecond = (values: ReadonlyMap<string, number>, bench: Bench): Map<string, number> =>
+  new Map([...values].map(([peer, count]) => [peer, count / bench.seconds]));
+
+export async function measureAll(bench: Bench, only: readonly string[] | undefined): Promise<Row[]> {
+  const rows: Row[] = [];
+  for (const [name, run] of Object.entries(MEASURES)) {
+    if (only !== undefined && !only.includes(name)) continue;
+    process.stderr.write(`measuring ${name} …\n`);
+    rows.push(...(await run(bench)));
+  }
+  return rows;
+}

@@ -1,0 +1,36 @@
+/** What is measured side by side: each peer does the same work for a mode, in its own words. */
+import type { Material } from '../material.ts';
+import type { Running } from '../process.ts';
+
+/**
+ * plain: HTTP in, HTTP to the app, two response headers removed.
+ * token: TLS in, RS256 token with issuer, audience, expiry and two claims, mutual TLS to the app.
+ * certificate: TLS in with a client certificate, device identity passed on in a header, mutual TLS to the app.
+ */
+export type Mode = 'plain' | 'token' | 'certificate';
+
+export interface Ports {
+  readonly listen: number;
+  readonly health: number;
+  readonly appPlain: number;
+  readonly appTls: number;
+  /** Plain HTTP: answers device look-ups for Envoy's ext_authz. */
+  readonly lookup: number;
+  /** HTTPS: answers device look-ups for Sallyport. */
+  readonly deviceAuth: number;
+}
+
+export interface PeerContext {
+  readonly material: Material;
+  readonly ports: Ports;
+  readonly mode: Mode;
+}
+
+export interface Peer {
+  readonly name: string;
+  readonly modes: readonly Mode[];
+  /** undefined: it is not on this machine; the report says so and how to get it. */
+  readonly version: () => string | undefined;
+  readonly howToGet: string;
+  readonly start: (context: PeerContext) => Running;
+}
