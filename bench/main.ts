@@ -2,7 +2,7 @@
  * `npm run bench [-- --seconds 5 --rounds 3 --only token,plain]`: CPU per request, throughput, latency, memory and start,
  * side by side in one run with nginx, HAProxy and Envoy, each configured to do the same work. Writes docs/benchmarks/.
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -26,6 +26,7 @@ const { values } = parseArgs({
 
 const ports = { listen: 28443, health: 28191, appPlain: 28080, appTls: 28081, lookup: 28082, deviceAuth: 28083 };
 const folder = mkdtempSync(join(tmpdir(), 'sallyport-bench-'));
+chmodSync(folder, 0o755);
 const material = createMaterial(folder);
 const app = startApp(material, ports);
 const deviceAuth = await startDeviceAuth(material, ports.deviceAuth);
