@@ -2,13 +2,15 @@
 
 /**
  * The variables of api.md, bound as rules E4–E7 say. Every top-level name is always present; leaves may be absent.
- * Integers are bigint and lists are arrays, as the CEL library wants them.
+ * Integers are bigint, lists are arrays, maps are objects without prototype or Maps, timestamps are Dates.
  */
 export type Bindings = Readonly<Record<string, unknown>>;
 
 /** A type-checked CEL program of bounded cost. */
 export interface Expression {
   readonly source: string;
+  /** The top-level variables it may look at (`request`, `cert` …); nothing else of the bindings is touched. */
+  readonly reads: ReadonlySet<string>;
   /** @throws ExpressionError on an absent leaf, a wrong type or too much cost; the caller applies rule E8. */
   readonly evaluate: (bindings: Bindings) => unknown;
 }
@@ -22,6 +24,8 @@ export interface Template {
   readonly place: TemplatePlace;
   /** The text, when there are no holes. */
   readonly literal?: string;
+  /** The top-level variables that its holes may look at; empty when there are none. */
+  readonly reads: ReadonlySet<string>;
   /** @throws ExpressionError when a hole fails or its value may not stand in this place (control characters, not ASCII). */
   readonly render: (bindings: Bindings) => string;
 }

@@ -134,8 +134,20 @@ export interface Pipeline {
   /** The certificate credential presented to the app (S5), and the header sort when it exists. */
   readonly certificateCredential?: ObjectKey;
   readonly headerCredential?: ObjectKey;
-  /** Lower-case names, query parameters and cookies that authentication steps read: hidden from expressions. */
+  /**
+   * What authentication steps read, hidden from expressions: lower-case header names (`authorization` always),
+   * `?access_token` for a query parameter, `cookie:session` for a cookie.
+   */
   readonly credentialHeaders: ReadonlySet<string>;
+  /** Rule E7, settled when the policy loads: what `steps.x` and `vars.x` mean in the expressions of each origin. */
+  readonly sight: ReadonlyMap<Origin, Sight>;
+}
+
+/** Own names, else the nearest broader policy's; never those of an Audit policy (S8) but in itself. */
+export interface Sight {
+  readonly steps: ReadonlyMap<string, CompiledStep>;
+  /** `vars`: null prototype. A name whose Secret or ConfigMap is missing is absent. */
+  readonly vars: Readonly<Record<string, string>>;
 }
 
 export interface ErrorsPlan {

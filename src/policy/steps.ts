@@ -132,6 +132,8 @@ export type ResponseStepBody =
 export interface CompiledHideBackend {
   /** Lower-case names; a trailing `*` is a prefix (x-envoy-*). Built-in list, plus removeHeaders, less keepHeaders. */
   readonly removeHeaders: readonly string[];
+  /** Lower-case names that a prefix of removeHeaders covers and that stay all the same. */
+  readonly keepHeaders: readonly string[];
   /** Back-end authorities and origins, longest first. */
   readonly from: readonly string[];
   /** Renders to an origin: scheme://authority. */
