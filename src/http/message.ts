@@ -1,7 +1,6 @@
 /** HTTP/1.1 heads (RFC 9112), read and written. Pure: latin1 text, one character a byte. The codec's public face. */
 import type { Reason } from '../api/reasons.ts';
-import type { HeaderFields } from './head.ts';
-import type { NameInfo } from './names.ts';
+import type { ParsedFields } from './fields.ts';
 
 export interface HeadLimits {
   /** Largest head in bytes, from the first byte of the request line to the empty line. */
@@ -12,15 +11,8 @@ export interface HeadLimits {
   readonly targetBytes: number;
 }
 
-/** Fields as parsed: `infos[i]` says what the name of field `i` means. */
-export interface ParsedFields extends HeaderFields {
-  readonly infos: readonly NameInfo[];
-}
-
 export type Framing =
-  | { readonly kind: 'none' }
-  | { readonly kind: 'length'; readonly length: number }
-  | { readonly kind: 'chunked' };
+  { readonly kind: 'none' } | { readonly kind: 'length'; readonly length: number } | { readonly kind: 'chunked' };
 
 export interface RequestHead extends ParsedFields {
   readonly method: string;
@@ -73,9 +65,9 @@ export type Progress<Head> =
   | { readonly kind: 'error'; readonly reason: Reason };
 
 export interface RequestReader {
-  /** Takes the next bytes of the connection. After `head` or `error` nothing is read until `reset`. */
+  /** Takes the next bytes of the connection. After a head the next one may be read; an error stays until `reset`. */
   read(chunk: string): Progress<RequestHead>;
-  /** Ready for the next request of the connection. */
+  /** Forgets an unfinished head or an error. */
   reset(): void;
   /** Whether bytes of an unfinished head are held (an idle connection holds none). */
   readonly started: boolean;
@@ -93,7 +85,7 @@ export interface ResponseReader {
 
 export { createRequestReader } from './request-reader.ts';
 export { createResponseReader } from './response-reader.ts';
-export { createNameTable, classifyName } from './names.ts';
-export type { NameInfo, NameTable } from './names.ts';
-export { renderRequest, renderResponse, renderFields, UnwritableHead } from './render.ts';
-export type { FieldLines, RequestRendering, ResponseRendering, HeaderEdit } from './render.ts';
+export { makeFields, type ParsedFields } from './fields.ts';
+export { classifyName, createNameTable, type NameInfo, type NameTable } from './names.ts';
+export { renderFields, renderRequest, renderResponse, renderTrailers, UnwritableHead } from './render.ts';
+export type { FieldLines, HeaderEdit, RequestRendering, ResponseRendering } from './render.ts';
