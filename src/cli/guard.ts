@@ -4,7 +4,6 @@ const REFUSED: Readonly<Record<string, string>> = {
   NODE_OPTIONS: 'can load code or open the inspector',
   NODE_TLS_REJECT_UNAUTHORIZED: 'switches the verification of servers off',
   NODE_DEBUG: 'prints what is sent, credentials included',
-  NODE_EXTRA_CA_CERTS: 'adds roots that no manifest names',
 };
 
 /** Every reason why the data path must not start in this process; empty: it may. Pure. */
