@@ -74,7 +74,7 @@ test('a POST sends its body', async t => {
 test('a server whose certificate the trust signed is reached, and one name’s connection is not lent to another', async t => {
   const names: unknown[] = [];
   const port = await serveTls(t, (request, response) => {
-    names.push((request.socket as TLSSocket).servername ?? null);
+    names.push(asTls(request.socket).servername);
     response.end();
   });
   const fetcher = open(t, { resolve: [{ host: 'good.test', address: '127.0.0.1', toPort: port }] });
