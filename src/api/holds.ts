@@ -87,14 +87,15 @@ function checkSettableHeader(text: string, field: string, scene: Scene): boolean
 }
 
 function checkReference(text: string, field: string, scene: Scene): boolean {
-  const [namespace, name] = text.includes('/') ? text.split('/', 2) : [undefined, text];
+  const slash = text.indexOf('/');
+  const namespace = slash < 0 ? undefined : text.slice(0, slash);
   if (scene.clusterScoped && namespace === undefined) {
     refuse(scene, field, `${quote(text)} has no namespace`, `write namespace/name, for example shop/${text}`);
     return false;
   }
   if (!scene.clusterScoped && namespace !== undefined) {
     const problem = `${quote(text)} names another namespace, and references stay within their own`;
-    refuse(scene, field, problem, `write ${quote(name ?? '')}`);
+    refuse(scene, field, problem, `write ${quote(text.slice(slash + 1))}`);
     return false;
   }
   return true;

@@ -90,7 +90,7 @@ function checkUnique(schema: ListSchema<unknown>, items: readonly unknown[], fie
     if (first === undefined) seen.set(identity, index);
     else {
       const at = key === undefined ? itemPath(field, index) : memberPath(itemPath(field, index), key);
-      const said = typeof identity === 'string' ? quote(identity) : String(identity as number);
+      const said = typeof identity === 'string' ? quote(identity) : JSON.stringify(identity);
       refuse(
         scene,
         at,

@@ -6,6 +6,12 @@ import type { Material } from '../material/material.ts';
 
 /** Everything a source knows at one moment, last good content where the newest is bad. */
 export interface Resources {
+  /**
+   * False until everything was readable once: a part of the content (a file with broken YAML, a missing folder) could
+   * not be read and has no last good content, so nobody can tell which policies are missing. `objects`, `invalid` are
+   * then empty: the sidecar is not ready and answers 503 PolicyNotLoaded (S6). Stays true once it is true.
+   */
+  readonly complete: boolean;
   readonly objects: readonly SallyportObject[];
   /**
    * Objects that the newest content of the source holds but that could not be parsed and have no last good content
@@ -13,6 +19,8 @@ export interface Resources {
    */
   readonly invalid: readonly InvalidObject[];
   readonly material: Material;
+  /** Labels of the namespaces that the source knows, by name. */
+  readonly namespaces: ReadonlyMap<string, Readonly<Record<string, string>>>;
   /** SHA-256 (hex) over everything above. */
   readonly hash: string;
   /** Problems of the newest content, whether or not last good content stands in for it. */

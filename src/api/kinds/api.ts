@@ -136,6 +136,8 @@ const timeouts = object({
   ),
 });
 
+const isHttps = (value: unknown): boolean => typeof value === 'string' && value.startsWith('https:');
+
 const app = object(
   {
     scheme: defaulted(enumeration(['http', 'https']), 'http'),
@@ -175,10 +177,7 @@ const app = object(
     rules: [
       {
         cel: "!(self.scheme == 'https' || (has(self.url) && self.url.startsWith('https:'))) || has(self.trust) || has(self.fingerprint)",
-        test: v =>
-          !(v['scheme'] === 'https' || String(v['url'] ?? '').startsWith('https:')) ||
-          'trust' in v ||
-          'fingerprint' in v,
+        test: v => !(v['scheme'] === 'https' || isHttps(v['url'])) || 'trust' in v || 'fingerprint' in v,
         field: 'trust',
         problem: 'an https app needs trust or fingerprint',
         fix: 'name the CA that signs the app’s certificate: trust: {configMapKeyRef: {name: app-ca, key: ca.crt}}',
@@ -187,7 +186,7 @@ const app = object(
         cel: "self.scheme == 'https' || (has(self.url) && self.url.startsWith('https:')) || !(has(self.trust) || has(self.fingerprint) || has(self.credential) || has(self.serverName))",
         test: v =>
           v['scheme'] === 'https' ||
-          String(v['url'] ?? '').startsWith('https:') ||
+          isHttps(v['url']) ||
           !['trust', 'fingerprint', 'credential', 'serverName'].some(name => name in v),
         field: 'scheme',
         problem: 'trust, fingerprint, credential and serverName need TLS to the app, but scheme is http',

@@ -1,0 +1,91 @@
+/** The file system's side: which files are manifests, whether they changed, their text. */
+import { open, readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Violation } from '../api/violation.ts';
+import { createFileViolation, MOST_FILE_BYTES } from './yaml-documents.ts';
+
+export interface Listing {
+  /** By name, bytewise. */
+  readonly files: readonly {
+    readonly path: string;
+    /** Changes whenever the file does. */ readonly signature: string;
+  }[];
+  /** The code of what prevented listing. */
+  readonly error?: string;
+}
+
+const MANIFEST = /^[^.].*\.(ya?ml|json)$/i;
+const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+
+/** Manifests of a folder, symbolic links followed; a dangling link is listed, so that its last content is kept. */
+export async function listManifestFiles(directory: string): Promise<Listing> {
+  try {
+    const names = (await readdir(directory)).filter(name => MANIFEST.test(name)).sort(compare);
+    const files: { path: string; signature: string }[] = [];
+    for (const name of names) {
+      const path = join(directory, name);
+      const signature = await signFile(path);
+      if (signature !== undefined) files.push({ path, signature });
+    }
+    return { files };
+  } catch (error) {
+    return { files: [], error: errorCode(error) };
+  }
+}
+
+/** Undefined for folders, whatever their name. */
+async function signFile(path: string): Promise<string | undefined> {
+  try {
+    const { dev, ino, size, mtimeNs, ctimeNs, ...kind } = await stat(path, { bigint: true });
+    if (kind.isDirectory()) return undefined;
+    return [dev, ino, size, mtimeNs, ctimeNs].join(' ');
+  } catch (error) {
+    return errorCode(error);
+  }
+}
+
+/** One text that changes whenever the folder's manifests do. */
+export const takeSignature = async (directory: string): Promise<string> =>
+  signListing(await listManifestFiles(directory));
+
+export function signListing({ files, error = '' }: Listing): string {
+  return [error, ...files.map(({ path, signature }) => `${path} ${signature}`)].join('\n');
+}
+
+export type ReadFile = { readonly text: string } | { readonly text?: never; readonly violation: Violation };
+
+/** At most 4 MiB of UTF-8. `name` is what violations call the file; default its path. */
+export async function readManifestFile(path: string, name = path): Promise<ReadFile> {
+  const refuse = (problem: string, fix: string): ReadFile => ({ violation: createFileViolation(name, problem, fix) });
+  let file;
+  try {
+    file = await open(path, 'r');
+    // Read to the bound rather than to the size that stat tells, which may be out of date or, for pipes, absent.
+    const buffer = Buffer.allocUnsafe(Math.min((await file.stat()).size, MOST_FILE_BYTES) + 1);
+    const chunks: Buffer[] = [];
+    let length = 0;
+    for (;;) {
+      const { bytesRead } = await file.read(buffer, 0, buffer.length, null);
+      if (bytesRead === 0) break;
+      length += bytesRead;
+      if (length > MOST_FILE_BYTES) return refuse('the file is larger than 4Mi', 'split it');
+      chunks.push(Buffer.from(buffer.subarray(0, bytesRead)));
+    }
+    return decodeText(Buffer.concat(chunks), refuse);
+  } catch (error) {
+    return refuse(`the file cannot be read (${errorCode(error)})`, 'make it readable, or remove it');
+  } finally {
+    await file?.close();
+  }
+}
+
+function decodeText(bytes: Uint8Array, refuse: (problem: string, fix: string) => ReadFile): ReadFile {
+  try {
+    return { text: new TextDecoder('utf-8', { fatal: true }).decode(bytes) };
+  } catch {
+    return refuse('the file is not UTF-8 text', 'save it as UTF-8');
+  }
+}
+
+export const errorCode = (error: unknown): string =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'EIO';

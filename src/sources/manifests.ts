@@ -1,0 +1,164 @@
+/** Manifests of one file: each document becomes an entry, whatever is wrong with its neighbours (S6). */
+import { isKind, isSallyportObject, parseObject } from '../api/parse.ts';
+import { itemPath } from '../api/field-path.ts';
+import { UNBUILT_KINDS, type SallyportObject } from '../api/kinds/index.ts';
+import { parseMetadata, readIdentity, reportIdentity } from '../api/metadata.ts';
+import { GROUP, objectKey, type InvalidObject, type Locate, type ObjectKey } from '../api/object.ts';
+import { report, type Scene } from '../api/scene.ts';
+import { isRawObject } from '../api/value.ts';
+import type { SourcePosition, Violation } from '../api/violation.ts';
+import { nearestName, quote } from '../api/words.ts';
+import { parseData, type Data } from './manifest-material.ts';
+import { readYaml, type ReadDocument } from './yaml-documents.ts';
+
+/** What one document says. `id` is `Kind namespace/name`. */
+export type Entry = {
+  readonly id: string;
+  readonly position: SourcePosition | undefined;
+} & Content;
+
+export type Content =
+  | { readonly sort: 'object'; readonly object: SallyportObject }
+  | { readonly sort: 'invalid'; readonly invalid: InvalidObject }
+  | { readonly sort: 'material'; readonly kind: 'Secret' | 'ConfigMap'; readonly key: ObjectKey; readonly data: Data }
+  | { readonly sort: 'namespace'; readonly name: string; readonly labels: Readonly<Record<string, string>> }
+  /** A Secret, ConfigMap or Namespace that could not be read. */
+  | { readonly sort: 'broken' };
+
+export interface FileContent {
+  readonly entries: readonly Entry[];
+  readonly violations: readonly Violation[];
+  /**
+   * False: something in the file cannot be told apart as an object (broken YAML, no kind, no name), so nobody knows
+   * what is missing and the file's last content stays in force as a whole.
+   */
+  readonly readable: boolean;
+}
+
+export interface ManifestOptions {
+  /** Of namespaced objects that name none. */
+  readonly defaultNamespace: string;
+}
+
+/** Reads one file's text. `file` is the name that positions carry. */
+export function parseManifests(file: string, text: string, options: ManifestOptions): FileContent {
+  const read = readYaml(file, text);
+  if (read.documents === undefined) return { entries: [], violations: [read.violation], readable: false };
+  const parts = read.documents.flatMap(unfoldList).map(document => parseDocument(document, options));
+  return {
+    entries: parts.flatMap(part => part.entry ?? []),
+    violations: parts.flatMap(part => part.violations),
+    readable: parts.every(part => part.readable),
+  };
+}
+
+interface Part {
+  readonly entry?: Entry;
+  readonly violations: readonly Violation[];
+  readonly readable: boolean;
+}
+
+/** `kind: List`, as `kubectl get -o yaml` prints it. Lists in lists are not unfolded: nothing prints them. */
+function unfoldList({ value, locate }: ReadDocument): ReadDocument[] {
+  if (!isRawObject(value) || value['kind'] !== 'List' || value['apiVersion'] !== 'v1') return [{ value, locate }];
+  const items: unknown = value['items'];
+  if (!Array.isArray(items)) return [];
+  return items.map((item: unknown, index) => {
+    const base = itemPath('items', index);
+    return {
+      value: item,
+      locate: field => locate(field === '' || field.startsWith('[') ? `${base}${field}` : `${base}.${field}`),
+    };
+  });
+}
+
+function parseDocument(document: ReadDocument, options: ManifestOptions): Part {
+  const { value, locate } = document;
+  const header = readHeader(value);
+  if (header === undefined || isSallyportObject(value)) return parseOwn(value, locate, options);
+  const { apiVersion, kind } = header;
+  if (isRawObject(value) && apiVersion === 'v1' && isCoreKind(kind)) return parseCore(kind, value, locate, options);
+  return isKind(kind) ? judgeForeignGroup(kind, apiVersion, locate) : { violations: [], readable: true };
+}
+
+function readHeader(value: unknown): { apiVersion: string; kind: string } | undefined {
+  if (!isRawObject(value)) return undefined;
+  const { apiVersion, kind } = value;
+  return typeof apiVersion === 'string' && typeof kind === 'string' ? { apiVersion, kind } : undefined;
+}
+
+function parseOwn(value: unknown, locate: Locate, { defaultNamespace }: ManifestOptions): Part {
+  const result = parseObject(value, locate, { defaultNamespace });
+  const { violations } = result;
+  const position = locate('');
+  if (result.object !== undefined) {
+    const { object } = result;
+    return {
+      entry: { id: `${object.kind} ${object.key}`, position, sort: 'object', object },
+      violations,
+      readable: true,
+    };
+  }
+  const { invalid } = result;
+  if (invalid === undefined) return { violations, readable: isUnbuilt(value) };
+  const id = `${invalid.kind} ${objectKey(invalid.namespace, invalid.name)}`;
+  return { entry: { id, position, sort: 'invalid', invalid }, violations, readable: true };
+}
+
+/** Objects of kinds that are not built yet are refused, but it is known that no request depends on them. */
+const isUnbuilt = (value: unknown): boolean =>
+  isRawObject(value) && typeof value['kind'] === 'string' && Object.hasOwn(UNBUILT_KINDS, value['kind']);
+
+/** Other products have an AuthPolicy too; a misspelt group of ours must not pass for one of them. */
+function judgeForeignGroup(kind: string, apiVersion: string, locate: Locate): Part {
+  const scene = createScene(kind, false, locate);
+  const group = apiVersion.split('/')[0] ?? '';
+  if (nearestName(group, [GROUP]) !== undefined || group.includes('sallyport')) {
+    report(scene, 'error', 'apiVersion', `${quote(apiVersion)} is not known`, `write ${GROUP}/v1alpha1`);
+    return { violations: scene.violations, readable: false };
+  }
+  report(
+    scene,
+    'warning',
+    'apiVersion',
+    `is of another group, so this ${kind} is ignored`,
+    `write ${GROUP}/v1alpha1 if it is meant for Sallyport`,
+  );
+  return { violations: scene.violations, readable: true };
+}
+
+type CoreKind = 'Secret' | 'ConfigMap' | 'Namespace';
+const isCoreKind = (kind: string): kind is CoreKind =>
+  kind === 'Secret' || kind === 'ConfigMap' || kind === 'Namespace';
+
+const createScene = (object: string, clusterScoped: boolean, locate: Locate): Scene => ({
+  object,
+  clusterScoped,
+  violations: [],
+  locate,
+});
+
+function parseCore(
+  kind: CoreKind,
+  value: Readonly<Record<string, unknown>>,
+  locate: Locate,
+  options: ManifestOptions,
+): Part {
+  const clusterScoped = kind === 'Namespace';
+  const metadata = Object.hasOwn(value, 'metadata') ? value['metadata'] : undefined;
+  const identity = readIdentity(metadata, clusterScoped, options.defaultNamespace);
+  const key = identity === undefined ? undefined : objectKey(identity.namespace, identity.name);
+  const scene = createScene(key === undefined ? kind : `${kind} ${key}`, clusterScoped, locate);
+  if (identity === undefined || key === undefined) {
+    reportIdentity(metadata, scene);
+    return { violations: scene.violations, readable: false };
+  }
+  const { labels } = parseMetadata(metadata, identity, scene);
+  const content: Content =
+    kind === 'Namespace'
+      ? { sort: 'namespace', name: identity.name, labels }
+      : { sort: 'material', kind, key, data: parseData(kind, value, scene) };
+  const base = { id: `${kind} ${key}`, position: locate('') };
+  const entry: Entry = scene.violations.length === 0 ? { ...base, ...content } : { ...base, sort: 'broken' };
+  return { entry, violations: scene.violations, readable: true };
+}
