@@ -2,7 +2,7 @@
 import { hexDigit } from './characters.ts';
 import { createFieldList, type ParsedFields } from './fields.ts';
 import type { ResponseHead } from './message.ts';
-import { createNameTable, type NameTable } from './names.ts';
+import { classifyName, type NameTable } from './names.ts';
 import { createTrailerReader } from './trailers.ts';
 
 export interface BodySink {
@@ -22,7 +22,7 @@ export type BodyProgress =
   | { readonly kind: 'error' };
 
 export interface BodyDecoder {
-  /** Takes the next bytes. An empty input is allowed: a body of no bytes ends without any. */
+  /** Takes the next bytes. An empty input is allowed: a body of no bytes ends without any. Not to be used after `end`. */
   read(input: Uint8Array, sink: BodySink): BodyProgress;
 }
 
@@ -55,6 +55,8 @@ export function createLengthCounter(length: number): BodyDecoder {
   };
 }
 
+const WITHOUT_TABLE: NameTable = { classify: classifyName };
+
 /** Thirteen digits are less than 2^52: sizes stay exact. */
 const MOST_DIGITS = 13;
 const MOST_EXTENSION = 256;
@@ -75,7 +77,7 @@ const BROKEN = 7;
  * at most 256 bytes a chunk and 16 KiB a body, and hold no control characters and no bytes from 0x80: bare CR or LF in
  * them is where parsers part ways (CVE-2024-22019, CVE-2025-22871). Trailers: see createTrailerReader.
  */
-export function createChunkedDecoder(table: NameTable = createNameTable()): BodyDecoder {
+export function createChunkedDecoder(table: NameTable = WITHOUT_TABLE): BodyDecoder {
   let state = SIZE;
   let size = 0;
   let digits = 0;
@@ -128,6 +130,14 @@ export function createChunkedDecoder(table: NameTable = createNameTable()): Body
     }
   }
 
+  function readTrailers(input: Uint8Array, at: number): BodyProgress {
+    if (trailers === undefined && input[at] === 0x0d && input[at + 1] === 0x0a) {
+      return { kind: 'end', consumed: at + 2, trailers: createFieldList() };
+    }
+    trailers ??= createTrailerReader(table);
+    return trailers.read(input, at);
+  }
+
   function read(input: Uint8Array, sink: BodySink): BodyProgress {
     for (let at = 0; at < input.length && state !== BROKEN;) {
       if (state === DATA) {
@@ -137,8 +147,9 @@ export function createChunkedDecoder(table: NameTable = createNameTable()): Body
         at = end;
         if (size === 0) state = DATA_CR;
       } else if (state === TRAILERS) {
-        const progress = (trailers ??= createTrailerReader(table)).read(input, at);
-        if (progress.kind === 'error') state = BROKEN;
+        const progress = readTrailers(input, at);
+        // What follows is the next message, not more of this body.
+        if (progress.kind !== 'more') state = BROKEN;
         return progress;
       } else {
         state = step(input[at++] ?? 0);

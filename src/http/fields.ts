@@ -44,19 +44,35 @@ export function readFieldLine(text: string, start: number, end: number, list: Fi
   if (at === start || text.charCodeAt(at) !== 0x3a) return BROKEN;
   const colon = at++;
   while (at < end && isBlank(text.charCodeAt(at))) at++;
+  const carriageReturn = text.indexOf('\r', at);
+  const stop = carriageReturn < 0 || carriageReturn > end ? end : carriageReturn;
   const from = at;
-  let to = at;
-  for (; at < end; at++) {
-    const code = text.charCodeAt(at);
-    if (VALUE[code] === 1) to = at + 1;
-    else if (!isBlank(code)) break;
-  }
+  if (!isFieldText(text, from, stop)) return BROKEN;
+  at = stop;
   if (at === end) return MORE;
-  if (text.charCodeAt(at) !== 0x0d) return BROKEN;
   if (at + 1 === end) return MORE;
   if (text.charCodeAt(at + 1) !== 0x0a) return BROKEN;
-  addField(list, table.classify(text.slice(start, colon)), text.slice(from, to));
+  addField(list, table.classify(text.slice(start, colon)), trimEnd(text, from, stop));
   return at + 2;
+}
+
+const CONTROL = /[\0-\x08\n-\x1f\x7f]/;
+/** Up to here a loop is faster than a regular expression. */
+const SHORT = 48;
+
+function isFieldText(text: string, from: number, to: number): boolean {
+  if (to - from > SHORT) return !CONTROL.test(text.slice(from, to));
+  for (let at = from; at < to; at++) {
+    const code = text.charCodeAt(at);
+    if (VALUE[code] !== 1 && !isBlank(code)) return false;
+  }
+  return true;
+}
+
+function trimEnd(text: string, from: number, end: number): string {
+  let to = end;
+  while (to > from && isBlank(text.charCodeAt(to - 1))) to--;
+  return text.slice(from, to);
 }
 
 function isBlank(code: number): boolean {
@@ -69,6 +85,11 @@ function addField(list: FieldList, info: NameInfo | undefined, value: string): v
   list.lower.push(info.lower);
   list.values.push(value);
   list.infos.push(info);
+}
+
+/** Adds field `index` of `from` again. */
+export function repeatField(list: FieldList, from: FieldList, index: number): void {
+  addField(list, from.infos[index], from.values[index] ?? '');
 }
 
 /** Fields that did not come through a reader (HTTP/2, tests); undefined when a name or a value cannot be written. */

@@ -1,20 +1,20 @@
 /** Reads a start line, field lines and the empty line from a stream that may be cut anywhere. */
-import type { Reason } from '../api/reasons.ts';
 import { BROKEN, createFieldList, MORE, readFieldLine, type FieldList, type ParsedFields } from './fields.ts';
-import type { HeadLimits, Progress } from './message.ts';
+import type { HeadLimits, HeadReason, Progress } from './message.ts';
 import type { NameTable } from './names.ts';
+import { isRepeated, rememberFields, repeatLine, type Recall } from './recall.ts';
 
 /** A start line: the value and the position after its CRLF; undefined while incomplete. */
-export type LineScan<Line> = { readonly line: Line; readonly next: number } | Reason | undefined;
+export type LineScan<Line> = { readonly line: Line; readonly next: number } | HeadReason | undefined;
 
 export interface HeadGrammar<Line, Head> {
   /** Whether one empty line before the start line is passed over (RFC 9112 section 2.2). */
   readonly skipsEmptyLine: boolean;
-  readonly malformed: Reason;
-  readonly tooLarge: Reason;
+  readonly malformed: HeadReason;
+  readonly tooLarge: HeadReason;
   /** Goes from left to right and stops at the first byte that cannot be right, so that cutting changes nothing. */
   readLine(text: string, start: number, end: number): LineScan<Line>;
-  judge(line: Line, fields: ParsedFields): Head | Reason;
+  judge(line: Line, fields: ParsedFields): Head | HeadReason;
 }
 
 export interface HeadReader<Head> {
@@ -43,6 +43,7 @@ export function createHeadReader<Line, Head extends object>(
   let line: Line | undefined;
   let fields: (FieldList & ParsedFields) | undefined;
   let failure: Progress<Head> | undefined;
+  let recall: Recall | undefined;
 
   function reset(): void {
     held = '';
@@ -53,7 +54,7 @@ export function createHeadReader<Line, Head extends object>(
     failure = undefined;
   }
 
-  function fail(reason: Reason): Progress<Head> {
+  function fail(reason: HeadReason): Progress<Head> {
     reset();
     failure = { kind: 'error', reason };
     return failure;
@@ -75,19 +76,32 @@ export function createHeadReader<Line, Head extends object>(
   }
 
   function readFields(text: string, start: number, end: number, before: number): Progress<Head> {
+    if (fields === undefined && recall !== undefined && isRepeated(recall, text, start, end)) {
+      return finish(recall.fields, start + recall.section.length - before);
+    }
+    // Only a section that is read in one go is remembered.
+    const starts: number[] | undefined = fields === undefined ? [] : undefined;
     const list = (fields ??= createFieldList());
-    let at = start;
-    for (;;) {
+    for (let at = start; ;) {
+      starts?.push(at - start);
       const last = afterEmptyLine(text, at, end);
-      if (last >= 0) return finish(list, last - before);
+      if (last >= 0) {
+        if (starts !== undefined) recall = rememberFields(text, start, last, starts, list);
+        return finish(list, last - before);
+      }
       if (last === MORE) return wait(text, at);
       if (last === BROKEN) return fail(grammar.malformed);
       if (list.names.length >= limits.headers) return fail(grammar.tooLarge);
-      const next = readFieldLine(text, at, end, list, table);
+      const next = readLine(text, at, end, list);
       if (next === MORE) return wait(text, at);
       if (next === BROKEN) return fail(grammar.malformed);
       at = next;
     }
+  }
+
+  function readLine(text: string, at: number, end: number, list: FieldList): number {
+    const next = recall === undefined ? -1 : repeatLine(recall, text, at, end, list);
+    return next < 0 ? readFieldLine(text, at, end, list, table) : next;
   }
 
   function finish(list: ParsedFields, consumed: number): Progress<Head> {

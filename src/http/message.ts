@@ -1,5 +1,4 @@
 /** HTTP/1.1 heads (RFC 9112), read and written. Pure: latin1 text, one character a byte. The codec's public face. */
-import type { Reason } from '../api/reasons.ts';
 import type { ParsedFields } from './fields.ts';
 
 export interface HeadLimits {
@@ -54,6 +53,18 @@ export interface ResponseHead extends ParsedFields {
   readonly connectionNames: ReadonlySet<string>;
 }
 
+/** Why a head is refused: names of api/reasons.ts, which this floor does not import. */
+export type HeadReason =
+  | 'MalformedRequest'
+  | 'AmbiguousPath'
+  | 'MethodNotAllowed'
+  | 'TargetTooLong'
+  | 'ExpectationFailed'
+  | 'HeadersTooLarge'
+  | 'TransferCodingNotSupported'
+  | 'VersionNotSupported'
+  | 'AppProtocolError';
+
 export type Progress<Head> =
   | { readonly kind: 'more' }
   | {
@@ -62,7 +73,7 @@ export type Progress<Head> =
       /** Characters of the last chunk that belong to the head; the rest is body or the next message. */
       readonly consumed: number;
     }
-  | { readonly kind: 'error'; readonly reason: Reason };
+  | { readonly kind: 'error'; readonly reason: HeadReason };
 
 export interface RequestReader {
   /** Takes the next bytes of the connection. After a head the next one may be read; an error stays until `reset`. */

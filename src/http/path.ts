@@ -40,23 +40,26 @@ function isPlain(raw: string): boolean {
 
 function rewritePath(raw: string): CanonicalPath {
   let decoded = '';
+  /** Start of characters that are kept as they are. */
+  let run = 0;
   for (let i = 0; i < raw.length;) {
     const code = raw.charCodeAt(i);
-    if (code === PERCENT) {
-      const length = escapeLength(raw, i);
-      if (length < 0) return length === BROKEN ? MALFORMED : AMBIGUOUS;
-      decoded += canonicalEscape(raw, i, length);
-      i += length;
+    if (PLAIN_PATH[code] === 1) {
+      i++;
       continue;
     }
-    if (VISIBLE[code] !== 1) return MALFORMED;
-    if (code === 0x5c || code === 0x3b || code === 0x23) return AMBIGUOUS;
-    decoded += PLAIN_PATH[code] === 1 ? raw.charAt(i) : escapeByte(code);
-    i++;
+    const length = code === PERCENT ? escapeLength(raw, i) : lengthOfOther(code);
+    if (length < 0) return length === BROKEN ? MALFORMED : AMBIGUOUS;
+    decoded += raw.slice(run, i) + (code === PERCENT ? canonicalEscape(raw, i, length) : escapeByte(code));
+    i += length;
+    run = i;
   }
-  if (/%25(?:[0-9a-f]{2}|u)/i.test(decoded)) return AMBIGUOUS;
-  return removeDotSegments(decoded);
+  decoded += raw.slice(run);
+  return DOUBLY_ESCAPED.test(decoded) ? AMBIGUOUS : removeDotSegments(decoded);
 }
+
+/** `%25` before what would be an escape once it is decoded, also in the manner of IIS (`%u002f`). */
+const DOUBLY_ESCAPED = /%25(?:[0-9a-f]{2}|u)/i;
 
 const BROKEN = -1;
 const UNCLEAR = -2;
@@ -75,6 +78,12 @@ function escapeLength(raw: string, at: number): number {
     if (next < 0x80 || next > 0xbf) return UNCLEAR;
   }
   return 3 * bytes;
+}
+
+/** A visible character that stands for itself is escaped, unless it is one that back ends take for a separator. */
+function lengthOfOther(code: number): number {
+  if (VISIBLE[code] !== 1) return BROKEN;
+  return code === 0x5c || code === 0x3b || code === 0x23 ? UNCLEAR : 1;
 }
 
 /** Least second byte of UTF-8 (Unicode table 3-7): no overlong forms, no C1 controls. */

@@ -1,12 +1,11 @@
 /** Request heads (RFC 9112 sections 3, 5, 6), strict by construction (data-path.md "Behaviours by name"). */
-import type { Reason } from '../api/reasons.ts';
 import { METHOD, VISIBLE } from './characters.ts';
 import type { ConnectionOptions } from './connection.ts';
 import { gatherControl, isChunked, readLength, type Control } from './control.ts';
 import type { ParsedFields } from './fields.ts';
 import { createHeadReader, type LineScan } from './head-reader.ts';
 import { readAuthority, type Authority } from './host.ts';
-import type { Framing, HeadLimits, RequestHead, RequestReader } from './message.ts';
+import type { Framing, HeadLimits, HeadReason, RequestHead, RequestReader } from './message.ts';
 import { classifyName, createNameTable, FRAMING, type NameTable } from './names.ts';
 import { readTarget } from './target.ts';
 
@@ -58,14 +57,14 @@ function readRequestLine(text: string, start: number, end: number, targetBytes: 
   return { line: { method, target: text.slice(targetStart, at), version }, next: at + 11 };
 }
 
-function readVersion(text: string): '1.0' | '1.1' | Reason | undefined {
+function readVersion(text: string): '1.0' | '1.1' | HeadReason | undefined {
   if (text === 'HTTP/1.1\r\n') return '1.1';
   if (text === 'HTTP/1.0\r\n') return '1.0';
   if (!/^(?:H|HT|HTT|HTTP|HTTP\/\d?|HTTP\/\d\.\d?|HTTP\/\d\.\d\r\n?)?$/.test(text)) return 'MalformedRequest';
   return text.length < 10 ? undefined : 'VersionNotSupported';
 }
 
-function isReason(version: '1.0' | '1.1' | Reason): version is Reason {
+function isReason(version: '1.0' | '1.1' | HeadReason): version is HeadReason {
   return version !== '1.0' && version !== '1.1';
 }
 
@@ -84,7 +83,7 @@ function createHostReader(): HostReader {
   };
 }
 
-function judgeRequest(line: RequestLine, fields: ParsedFields, readHost: HostReader): RequestHead | Reason {
+function judgeRequest(line: RequestLine, fields: ParsedFields, readHost: HostReader): RequestHead | HeadReason {
   const control = gatherControl(fields);
   const { connection, host } = control;
   if (control.repeated || control.repeatedContentType || connection === undefined) return 'MalformedRequest';
@@ -155,7 +154,7 @@ function readAbsoluteForm(line: RequestLine, authority: Authority): OriginForm {
 const NO_BODY: Framing = { kind: 'none' };
 const CHUNKED: Framing = { kind: 'chunked' };
 
-function readFraming(version: '1.0' | '1.1', control: Control): Framing | Reason {
+function readFraming(version: '1.0' | '1.1', control: Control): Framing | HeadReason {
   const { contentLength, transferEncoding } = control;
   if (transferEncoding === undefined) {
     if (contentLength === undefined) return NO_BODY;

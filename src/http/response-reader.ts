@@ -1,11 +1,10 @@
 /** Response heads (RFC 9112 sections 4 to 6), as strict as requests: what is not HTTP/1.1 is AppProtocolError. */
-import type { Reason } from '../api/reasons.ts';
 import { VALUE } from './characters.ts';
 import type { ConnectionOptions } from './connection.ts';
 import { gatherControl, isChunked, readLength, type Control } from './control.ts';
 import type { ParsedFields } from './fields.ts';
 import { createHeadReader, type LineScan } from './head-reader.ts';
-import type { Framing, HeadLimits, ResponseHead, ResponseReader } from './message.ts';
+import type { Framing, HeadLimits, HeadReason, ResponseHead, ResponseReader } from './message.ts';
 import { createNameTable, type NameTable } from './names.ts';
 
 interface StatusLine {
@@ -15,7 +14,8 @@ interface StatusLine {
 }
 
 const MOST_INFORMATIONAL = 16;
-const BROKEN: Reason = 'AppProtocolError';
+const BROKEN: HeadReason = 'AppProtocolError';
+const FLOOD = { kind: 'error', reason: BROKEN } as const;
 
 /** Reads the answers on one connection to the app. `limits.targetBytes` is not used. */
 export function createResponseReader(limits: HeadLimits, table: NameTable = createNameTable()): ResponseReader {
@@ -34,12 +34,13 @@ export function createResponseReader(limits: HeadLimits, table: NameTable = crea
   );
   return {
     read(chunk, requestMethod) {
+      if (informational > MOST_INFORMATIONAL) return FLOOD;
       method = requestMethod;
       const progress = reader.read(chunk);
       if (progress.kind !== 'head') return progress;
       const { status } = progress.head;
       informational = status < 200 && status !== 101 ? informational + 1 : 0;
-      return informational > MOST_INFORMATIONAL ? { kind: 'error', reason: BROKEN } : progress;
+      return informational > MOST_INFORMATIONAL ? FLOOD : progress;
     },
     reset() {
       informational = 0;
@@ -84,7 +85,7 @@ function isReasonCharacter(code: number): boolean {
   return VALUE[code] === 1 || code === 0x20 || code === 0x09;
 }
 
-function judgeResponse(line: StatusLine, fields: ParsedFields, requestMethod: string): ResponseHead | Reason {
+function judgeResponse(line: StatusLine, fields: ParsedFields, requestMethod: string): ResponseHead | HeadReason {
   const control = gatherControl(fields);
   const { connection, contentLength: lengthText, transferEncoding } = control;
   if (control.repeated || connection === undefined) return BROKEN;
