@@ -56,7 +56,7 @@ export function createFilesSource(options: FilesSourceOptions): Source {
   async function readSettled(): Promise<void> {
     let before = await takeSignature(directory);
     for (;;) {
-      await wait(settleMs, undefined, { signal: stopping.signal, ref: false });
+      await wait(settleMs, undefined, { signal: stopping.signal });
       const now = await takeSignature(directory);
       if (now === before && (await read())) return;
       before = now;

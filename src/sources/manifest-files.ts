@@ -36,8 +36,9 @@ export async function listManifestFiles(directory: string): Promise<Listing> {
 /** Undefined for folders, whatever their name. */
 async function signFile(path: string): Promise<string | undefined> {
   try {
-    const { dev, ino, size, mtimeNs, ctimeNs, ...kind } = await stat(path, { bigint: true });
-    if (kind.isDirectory()) return undefined;
+    const status = await stat(path, { bigint: true });
+    if (status.isDirectory()) return undefined;
+    const { dev, ino, size, mtimeNs, ctimeNs } = status;
     return [dev, ino, size, mtimeNs, ctimeNs].join(' ');
   } catch (error) {
     return errorCode(error);

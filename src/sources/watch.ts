@@ -47,7 +47,7 @@ export function watchDirectory(
 
   function watchEvents(): void {
     try {
-      watcher = watch(directory, { persistent: false }, wake);
+      watcher = watch(directory, wake);
       watcher.on('error', stopEvents);
     } catch {
       // The folder is not there or events are exhausted: the poll tries again.
@@ -74,7 +74,7 @@ export function watchDirectory(
   watchEvents();
   // What changed between the first reading and now made no event.
   wake();
-  const timer = setInterval(() => void poll(), pollMs).unref();
+  const timer = setInterval(() => void poll(), pollMs);
   return {
     async close() {
       clearInterval(timer);
