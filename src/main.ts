@@ -40,6 +40,7 @@ function openIo(): Io {
     columns: stdout.isTTY ? stdout.columns : 80,
     env,
     cwd: process.cwd(),
+    program: [process.execPath, ...process.argv.slice(1, 2)],
   };
 }
 
