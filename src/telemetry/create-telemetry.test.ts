@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { CATALOGUE } from './catalogue.ts';
 import { type TelemetryOptions, createTelemetry } from './create-telemetry.ts';
 import { createMetricStore } from './store.ts';
+import { createPrettyOutput } from './pretty-output.ts';
 import type { RequestRecord } from './telemetry.ts';
 
 const NOON = Date.UTC(2026, 10, 23, 12);
@@ -221,4 +222,14 @@ test('what a client chose (request id, method) never becomes a label', async () 
   const { telemetry } = collectLines({ logPermits: 0 });
   telemetry.request(makeRecord({ requestId: 'canary', method: 'CANARY' }));
   assert.doesNotMatch(await telemetry.exposition(), /canary/i);
+});
+
+test('lines for people hold what lines of JSON hold', () => {
+  const texts: string[] = [];
+  const { telemetry } = collectLines({ output: createPrettyOutput({ write: text => void texts.push(text) }) });
+  telemetry.request(DENIED);
+  const [text = ''] = texts;
+  for (const part of ['12:00:00.000', 'INFO', 'request denied', 'TokenExpired', 'fleet/caller']) {
+    assert.ok(text.includes(part), `${part} is missing in ${text}`);
+  }
 });

@@ -5,7 +5,6 @@ import type { Log, LogFields } from './telemetry.ts';
 
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
-export type LogFormat = 'json' | 'pretty';
 
 export interface LogOutput {
   write(text: string): void;
@@ -50,14 +49,4 @@ export function createLog({ level, output, now }: LogOptions): RunningLog {
       logger.level = to;
     },
   };
-}
-
-/** Takes lines of JSON and writes them for people; pino-pretty is read only when it is wanted. */
-export async function createPrettyOutput(
-  output: LogOutput,
-  { colorize }: { readonly colorize: boolean },
-): Promise<LogOutput> {
-  const { prettyFactory } = await import('pino-pretty');
-  const prettify = prettyFactory({ colorize, translateTime: 'HH:MM:ss.l' });
-  return { write: text => output.write(prettify(text)) };
 }
