@@ -114,6 +114,15 @@ export interface RevocationRequest {
 export type EvidenceRequest =
   TokenRequest | CertificateRequest | BindingRequest | DeviceRequest | RevocationRequest | RateRequest;
 
+export type RevocationEvidence = { readonly state: 'clear' } | Refusal | Undecided;
+
+/**
+ * What the evaluator is resumed with. `Undecided` answers any request; a binding's answer is its text, or undefined when
+ * there is no certificate. An answer of another sort than the request's counts as undecided.
+ */
+export type Evidence =
+  TokenEvidence | CertificateEvidence | DeviceEvidence | RevocationEvidence | RateEvidence | string | undefined;
+
 type OrPromise<T> = T | Promise<T>;
 
 /**
@@ -124,7 +133,7 @@ export interface EvidenceSource {
   token(request: TokenRequest, now: number): OrPromise<TokenEvidence>;
   certificate(request: CertificateRequest, now: number): OrPromise<CertificateEvidence>;
   binding(): string | undefined;
-  revocation(request: RevocationRequest): OrPromise<{ readonly state: 'clear' } | Refusal | Undecided>;
+  revocation(request: RevocationRequest): OrPromise<RevocationEvidence>;
   device(request: DeviceRequest, now: number): OrPromise<DeviceEvidence>;
   rate(request: RateRequest, now: number): OrPromise<RateEvidence>;
 }

@@ -1,6 +1,9 @@
 /** What decide() answers. Only decide() makes a Permit, and only a Permit opens the way upstream (proxy/forward.ts). */
 import type { Reason } from '../api/reasons.ts';
 import type { ErrorsPlan, Origin, Route } from '../policy/model.ts';
+import type { StepHead } from '../policy/steps.ts';
+import type { Bindings } from '../policy/expression.ts';
+import type { RequestView } from '../policy/request.ts';
 import type { CertificateFacts } from './evidence.ts';
 
 export interface Principal {
@@ -32,7 +35,7 @@ interface Judged {
   readonly principal?: Principal;
   readonly auditDenials: readonly AuditDenial[];
   /** RateLimit and RateLimit-Policy headers of rateLimit steps with headers: true. */
-  readonly responseHeaders: readonly { readonly name: string; readonly value: string }[];
+  readonly responseHeaders: readonly HeaderLine[];
 }
 
 declare const permitted: unique symbol;
@@ -41,8 +44,9 @@ export interface Permit extends Judged {
   readonly verdict: 'Permit' | 'AuditPermit';
   readonly [permitted]: true;
   readonly edits: RequestEdits;
-  /** Evaluates the response part for an answer of the app; see response.ts. */
-  readonly bindings: Readonly<Record<string, unknown>>;
+  readonly request: RequestView;
+  /** What the expressions of a response step see, by rules E5 and E7; `response` is the app's answer. */
+  readonly bindingsOf: (step: StepHead, response: Readonly<Record<string, unknown>>) => Bindings;
   /** The earliest time at which an open stream must be judged again (exp, notAfter); absent: none (M7). */
   readonly validUntil?: number;
 }
@@ -52,12 +56,23 @@ export interface Respond extends Judged {
   readonly verdict: 'Respond';
   readonly label: string;
   readonly status: number;
-  readonly headers: readonly { readonly name: string; readonly value: string }[];
+  readonly headers: readonly HeaderLine[];
   readonly body: string;
 }
 
 /** Challenges of a 401, in written order (E2). */
 export type ChallengeScheme = 'Bearer' | 'ClientCertificate' | 'ApiKey' | 'Signature';
+
+export interface Challenge {
+  readonly scheme: ChallengeScheme;
+  /** Besides realm: RFC 6750 section 3 (error, scope). */
+  readonly parameters: Readonly<Record<string, string>>;
+}
+
+export interface HeaderLine {
+  readonly name: string;
+  readonly value: string;
+}
 
 export interface Denial {
   readonly verdict: 'Deny';
@@ -68,16 +83,15 @@ export interface Denial {
   readonly label?: string;
   /** An authorize rule's message, told to the client. */
   readonly message?: string;
-  readonly challenges: readonly {
-    readonly scheme: ChallengeScheme;
-    readonly parameters: Readonly<Record<string, string>>;
-  }[];
+  readonly challenges: readonly Challenge[];
+  /** `errors.headers`, rendered for this request; one that could not be rendered is left out. */
+  readonly errorHeaders: readonly HeaderLine[];
   /** Seconds; 429 and 503. */
   readonly retryAfter?: number;
   readonly route?: Route;
   readonly principal?: Principal;
   readonly auditDenials: readonly AuditDenial[];
-  readonly responseHeaders: readonly { readonly name: string; readonly value: string }[];
+  readonly responseHeaders: readonly HeaderLine[];
 }
 
 export type Verdict = Permit | Respond | Denial;

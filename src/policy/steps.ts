@@ -10,8 +10,6 @@ export interface StepHead {
   /** `policy/step`, as logs and metrics write it. */
   readonly label: string;
   readonly when?: Expression;
-  /** What this step's expressions see as `vars` (E7): its policy's variables over the nearest broader policies'; null prototype. */
-  readonly vars: Readonly<Record<string, string>>;
   /** S6: its target was widened to the whole Api; it must pass but does not count as authentication. */
   readonly widened: boolean;
 }

@@ -1,0 +1,56 @@
+/** Takes the evidence that decide() was resumed with for what it asked; an answer of another sort decides nothing. */
+import { CouldNotDecide } from './could-not-decide.ts';
+import type {
+  CertificateEvidence,
+  DeviceEvidence,
+  Evidence,
+  RateEvidence,
+  RevocationEvidence,
+  TokenEvidence,
+  Undecided,
+} from './evidence.ts';
+
+type Answer = Exclude<Evidence, string | undefined>;
+
+function answered(evidence: Evidence): Answer {
+  if (typeof evidence !== 'object') throw new CouldNotDecide('Overloaded');
+  return evidence;
+}
+
+export function tokenAnswer(evidence: Evidence): TokenEvidence {
+  const answer = answered(evidence);
+  if ('token' in answer || 'reason' in answer) return answer;
+  throw new CouldNotDecide('KeysUnavailable');
+}
+
+export function certificateAnswer(evidence: Evidence): CertificateEvidence {
+  const answer = answered(evidence);
+  if ('certificate' in answer || 'reason' in answer) return answer;
+  if ('state' in answer && answer.state === 'absent') return answer;
+  throw new CouldNotDecide('RevocationUnavailable');
+}
+
+export function revocationAnswer(evidence: Evidence): RevocationEvidence {
+  const answer = answered(evidence);
+  if ('reason' in answer) return answer;
+  if ('state' in answer && answer.state === 'clear') return answer;
+  throw new CouldNotDecide('DeviceAuthUnavailable');
+}
+
+export function deviceAnswer(evidence: Evidence): DeviceEvidence {
+  const answer = answered(evidence);
+  if ('body' in answer || 'reason' in answer) return answer;
+  throw new CouldNotDecide('DeviceAuthUnavailable');
+}
+
+export function rateAnswer(evidence: Evidence): RateEvidence | Undecided {
+  const answer = answered(evidence);
+  if ('admitted' in answer) return answer;
+  if ('reason' in answer && answer.state === 'undecided') return answer;
+  throw new CouldNotDecide('Overloaded');
+}
+
+export function bindingAnswer(evidence: Evidence): string | undefined {
+  if (typeof evidence === 'object') throw new CouldNotDecide('reason' in evidence ? evidence.reason : 'Overloaded');
+  return evidence;
+}

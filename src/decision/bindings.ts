@@ -1,0 +1,92 @@
+/** The variables of expressions, by rules E4–E7. Each is worked out when an expression reads it, so most never are. */
+import type { Bindings } from '../policy/expression.ts';
+import type { StepHead } from '../policy/steps.ts';
+import { EMPTY_RECORD, frozenRecord, celRecord, type CelRecord } from './cel-value.ts';
+import { certificateBinding } from './certificate-binding.ts';
+import type { Finding } from './finding.ts';
+import type { Run } from './run.ts';
+
+const NO_TOKEN = frozenRecord({ claims: EMPTY_RECORD });
+const NO_CERTIFICATE = frozenRecord({ subject: EMPTY_RECORD, issuer: EMPTY_RECORD, subjectAltName: EMPTY_RECORD });
+const NOT_RUN = frozenRecord({ ran: false, body: EMPTY_RECORD });
+
+function stepBinding(finding: Finding): Readonly<Record<string, unknown>> {
+  const { token, certificate, alternative, answer } = finding;
+  return frozenRecord({
+    ran: true,
+    body: answer?.body ?? EMPTY_RECORD,
+    ...(answer === undefined ? {} : { status: BigInt(answer.status) }),
+    ...(alternative === undefined ? {} : { alternative }),
+    ...(token === undefined ? {} : { jwt: token.binding }),
+    ...(certificate === undefined ? {} : { cert: certificateBinding(certificate) }),
+  });
+}
+
+/** The members are read through getters of a prototype that has none itself: no name of Object.prototype is a variable. */
+class StepBindings {
+  readonly [variable: string]: unknown;
+  readonly #run: Run;
+  readonly #step: StepHead;
+  readonly #response: Readonly<Record<string, unknown>> | undefined;
+
+  constructor(run: Run, step: StepHead, response: Readonly<Record<string, unknown>> | undefined) {
+    this.#run = run;
+    this.#step = step;
+    this.#response = response;
+  }
+
+  get request(): unknown {
+    return this.#run.requestBinding;
+  }
+
+  get params(): unknown {
+    return this.#run.params;
+  }
+
+  get source(): unknown {
+    return frozenRecord({ ip: this.#run.request.sourceIp });
+  }
+
+  get vars(): unknown {
+    return this.#run.sightOf(this.#step)?.vars ?? EMPTY_RECORD;
+  }
+
+  get jwt(): unknown {
+    return this.#run.latest(this.#step, 'token')?.binding ?? NO_TOKEN;
+  }
+
+  get cert(): unknown {
+    const facts = this.#run.latest(this.#step, 'certificate');
+    return facts === undefined ? NO_CERTIFICATE : certificateBinding(facts);
+  }
+
+  get subscription(): unknown {
+    return EMPTY_RECORD;
+  }
+
+  get caller(): unknown {
+    const principal = this.#run.latest(this.#step, 'principal');
+    return principal === undefined ? EMPTY_RECORD : frozenRecord({ kind: principal.kind, id: principal.id });
+  }
+
+  get steps(): CelRecord {
+    const bindings = new Map<string, unknown>();
+    for (const [name, step] of this.#run.sightOf(this.#step)?.steps ?? []) {
+      const finding = this.#run.findingOf(step);
+      bindings.set(name, finding === undefined ? NOT_RUN : stepBinding(finding));
+    }
+    return celRecord(bindings);
+  }
+
+  get response(): unknown {
+    return this.#response;
+  }
+}
+Object.setPrototypeOf(StepBindings.prototype, null);
+Reflect.deleteProperty(StepBindings.prototype, 'constructor');
+
+export const createBindings = (
+  run: Run,
+  step: StepHead,
+  response: Readonly<Record<string, unknown>> | undefined,
+): Bindings => new StepBindings(run, step, response);

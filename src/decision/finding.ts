@@ -1,0 +1,32 @@
+/** What the steps of one decision found so far, and who may see it (E4, E5, E7). */
+import type { Origin, Scope } from '../policy/model.ts';
+import type { CompiledStep } from '../policy/steps.ts';
+import type { CelRecord } from './cel-value.ts';
+import type { CertificateFacts } from './evidence.ts';
+import type { AcceptedToken } from './token-claims.ts';
+import type { Principal } from './verdict.ts';
+
+/** A step that ran and passed. */
+export interface Finding {
+  readonly step: CompiledStep;
+  readonly token?: AcceptedToken;
+  readonly certificate?: CertificateFacts;
+  readonly principal?: Principal;
+  /** Of anyOf: the sort of the alternative that passed. */
+  readonly alternative?: string;
+  /** Of deviceAuth. */
+  readonly answer?: { readonly status: number; readonly body: CelRecord };
+}
+
+const RANK: Readonly<Record<Scope, number>> = { Cluster: 0, Namespace: 1, Product: 2, Api: 3, Operation: 4 };
+
+/** Greater is narrower. */
+export const rankOf = (origin: Origin): number => RANK[origin.scope];
+
+export const isSamePolicy = (a: Origin, b: Origin): boolean => a === b || (a.kind === b.kind && a.key === b.key);
+
+/** E5: the same policy's, the same scope's and broader ones'; an Audit policy's findings are seen by itself only (S8). */
+export function sees(viewer: Origin, origin: Origin): boolean {
+  if (isSamePolicy(viewer, origin)) return true;
+  return !origin.audit && rankOf(origin) <= rankOf(viewer);
+}

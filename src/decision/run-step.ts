@@ -1,0 +1,106 @@
+/** One step of a pipeline: what it asks for, what it finds, and why it objects. */
+import type { CompiledJwt, CompiledStep } from '../policy/steps.ts';
+import type { Passed } from './attempt.ts';
+import { tryAnyOf } from './any-of-step.ts';
+import { authorize } from './authorize-step.ts';
+import { applyCertificate, tryCertificate } from './certificate-step.ts';
+import { askDevice } from './device-step.ts';
+import type { Evidence, EvidenceRequest } from './evidence.ts';
+import { removeHeaders, requireHeader, setHeaders } from './headers-step.ts';
+import { applyToken, removeTokens, tryToken } from './jwt-step.ts';
+import { object, objectToFailure, type Objection } from './objection.ts';
+import { countCall } from './rate-step.ts';
+import type { Run } from './run.ts';
+
+type StepOf<T extends CompiledStep['type']> = Extract<CompiledStep, { type: T }>;
+type Steps<T> = Generator<EvidenceRequest, T, Evidence>;
+
+/** Whether the step runs at all. A condition that fails denies (E8). */
+export function isWanted(run: Run, step: CompiledStep): boolean | Objection {
+  if (step.when === undefined) return true;
+  try {
+    const value = step.when.evaluate(run.bindingsOf(step));
+    return typeof value === 'boolean' ? value : object('ExpressionFailed', 'when is no bool');
+  } catch (error) {
+    return objectToFailure(error, 'when');
+  }
+}
+
+function accept(run: Run, step: CompiledStep, passed: Passed, alternative?: string): void {
+  run.record(alternative === undefined ? { step, ...passed } : { step, ...passed, alternative });
+  if (step.origin.audit) return;
+  if (passed.token !== undefined) applyToken(run, passed.token);
+  if (passed.certificate !== undefined) applyCertificate(run, passed.certificate);
+}
+
+function* runJwt(run: Run, step: StepOf<'jwt'>): Steps<Objection | undefined> {
+  const attempt = yield* tryToken(run, step.jwt);
+  if (attempt.passed === undefined) return attempt.objection;
+  accept(run, step, attempt.passed);
+  if (!step.origin.audit) removeTokens(run, step.jwt, step.jwt);
+  return undefined;
+}
+
+function* runCertificate(run: Run, step: StepOf<'clientCertificate'>): Steps<Objection | undefined> {
+  const attempt = yield* tryCertificate(step.clientCertificate);
+  if (attempt.passed === undefined) return attempt.objection;
+  accept(run, step, attempt.passed);
+  return undefined;
+}
+
+function* runAnyOf(run: Run, step: StepOf<'anyOf'>): Steps<Objection | undefined> {
+  const attempt = yield* tryAnyOf(run, step.alternatives);
+  if (attempt.passed === undefined) return attempt.objection;
+  const { winner } = attempt;
+  accept(run, step, attempt.passed, winner?.type);
+  if (step.origin.audit) return undefined;
+  const winning: CompiledJwt | undefined = winner?.type === 'jwt' ? winner.jwt : undefined;
+  for (const alternative of step.alternatives) {
+    if (alternative.type === 'jwt') removeTokens(run, alternative.jwt, winning);
+  }
+  return undefined;
+}
+
+function* runDevice(run: Run, step: StepOf<'deviceAuth'>): Steps<Objection | undefined> {
+  const outcome = yield* askDevice(run, step, step.deviceAuth);
+  if (!('answer' in outcome)) return outcome;
+  run.record({ step, answer: outcome.answer });
+  return undefined;
+}
+
+/** A step that asks for nothing: it passed unless it objects. */
+function conclude(run: Run, step: CompiledStep, objection: Objection | undefined): Objection | undefined {
+  if (objection === undefined) run.record({ step });
+  return objection;
+}
+
+export type RunnableStep = Exclude<CompiledStep, { type: 'respond' }>;
+
+/** Evidence steps give their generator, the others their answer at once: most steps need none. */
+export function runStep(run: Run, step: RunnableStep): Steps<Objection | undefined> | Objection | undefined {
+  switch (step.type) {
+    case 'jwt':
+      return runJwt(run, step);
+    case 'clientCertificate':
+      return runCertificate(run, step);
+    case 'anyOf':
+      return runAnyOf(run, step);
+    case 'deviceAuth':
+      return runDevice(run, step);
+    case 'rateLimit':
+      return countCall(run, step, step.rateLimit);
+    case 'authorize':
+      return conclude(run, step, authorize(step.allow, step.deny, run.bindingsOf(step)));
+    case 'requireHeader':
+      return conclude(run, step, requireHeader(run, step.requireHeader));
+    case 'setHeaders':
+      return conclude(run, step, setHeaders(run, step, step.setHeaders));
+    case 'removeHeaders':
+      return conclude(run, step, removeHeaders(run, step, step.removeHeaders));
+    case 'invalid':
+      return object('PolicyInvalid');
+  }
+}
+
+export const isSteps = (value: Steps<Objection | undefined> | Objection): value is Steps<Objection | undefined> =>
+  'next' in value;

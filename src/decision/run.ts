@@ -1,0 +1,117 @@
+/** The state of one decision: what was found, edited and counted so far. Made per request, so it allocates late. */
+import type { Route, Sight } from '../policy/model.ts';
+import type { RequestView } from '../policy/request.ts';
+import type { CompiledStep, StepHead } from '../policy/steps.ts';
+import type { Bindings } from '../policy/expression.ts';
+import { createBindings } from './bindings.ts';
+import { Edits, NO_EDITS } from './edits.ts';
+import { sees, type Finding } from './finding.ts';
+import type { Objection } from './objection.ts';
+import type { Trace } from './trace.ts';
+import { requestBinding } from './request-binding.ts';
+import type { AuditDenial, HeaderLine, Principal, RequestEdits } from './verdict.ts';
+
+export interface DecideContext {
+  /** Milliseconds since the epoch. */
+  readonly now: number;
+  /** An open stream is judged again: steps that count or admit are not run (M7). */
+  readonly rejudge?: boolean;
+  readonly trace?: Trace;
+}
+
+const NO_DENIALS: readonly AuditDenial[] = [];
+const NO_LINES: readonly HeaderLine[] = [];
+
+export class Run {
+  readonly route: Route;
+  readonly params: Readonly<Record<string, string>>;
+  readonly request: RequestView;
+  readonly context: DecideContext;
+  readonly findings: Finding[] = [];
+  auditDenials: readonly AuditDenial[] = NO_DENIALS;
+  responseHeaders: readonly HeaderLine[] = NO_LINES;
+  /** An enforced authentication step passed (S7). */
+  isAuthenticated = false;
+  principal: Principal | undefined;
+  validUntil: number | undefined;
+  readonly #reserved: ReadonlySet<string>;
+  #edits: Edits | undefined;
+  #request: Readonly<Record<string, unknown>> | undefined;
+
+  constructor(
+    route: Route,
+    params: Readonly<Record<string, string>>,
+    request: RequestView,
+    reserved: ReadonlySet<string>,
+    context: DecideContext,
+  ) {
+    this.route = route;
+    this.params = params;
+    this.request = request;
+    this.context = context;
+    this.#reserved = reserved;
+  }
+
+  get now(): number {
+    return this.context.now;
+  }
+
+  get reserved(): ReadonlySet<string> {
+    return this.#reserved;
+  }
+
+  /** To be changed by enforced steps only (S8). */
+  get edits(): Edits {
+    return (this.#edits ??= new Edits(this.request, this.#reserved));
+  }
+
+  get finalEdits(): RequestEdits {
+    return this.#edits ?? NO_EDITS;
+  }
+
+  get requestBinding(): Readonly<Record<string, unknown>> {
+    const hidden = { credentials: this.route.pipeline.credentialHeaders, reserved: this.#reserved };
+    return (this.#request ??= requestBinding(this.request, hidden, this.now));
+  }
+
+  /** What the expressions of this step see now. */
+  bindingsOf(step: StepHead, response?: Readonly<Record<string, unknown>>): Bindings {
+    return createBindings(this, step, response);
+  }
+
+  /** E5: the last to pass in pipeline order among those that the step may see. */
+  latest<K extends 'token' | 'certificate' | 'principal'>(step: StepHead, what: K): Finding[K] | undefined {
+    return this.findings.findLast(finding => finding[what] !== undefined && sees(step.origin, finding.step.origin))?.[
+      what
+    ];
+  }
+
+  /** E7, as settled when the policy loaded. */
+  sightOf(step: StepHead): Sight | undefined {
+    return this.route.pipeline.sight.get(step.origin);
+  }
+
+  findingOf(step: CompiledStep): Finding | undefined {
+    return this.findings.find(finding => finding.step === step);
+  }
+
+  /** A step passed. What an Audit policy finds changes nothing but what its own steps see (S8). */
+  record(finding: Finding): void {
+    this.findings.push(finding);
+    if (finding.step.origin.audit || finding.principal === undefined) return;
+    this.principal = finding.principal;
+    if (!finding.step.widened) this.isAuthenticated = true;
+  }
+
+  limitTo(until: number | undefined): void {
+    if (until !== undefined && (this.validUntil === undefined || until < this.validUntil)) this.validUntil = until;
+  }
+
+  countAudit(step: CompiledStep, objection: Objection): void {
+    this.auditDenials = [...this.auditDenials, { origin: step.origin, label: step.label, reason: objection.reason }];
+  }
+
+  addResponseHeader(line: HeaderLine): void {
+    this.responseHeaders = [...this.responseHeaders, line];
+  }
+}
