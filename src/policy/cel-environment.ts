@@ -1,0 +1,123 @@
+/** What an expression may read at its place: variables, their members and types. The CEL library checks types against it. */
+import { Environment as CelEnvironment } from '@marcbachmann/cel-js';
+
+/** A CEL type by name, or members by name. */
+export type Shape = string | Members;
+export type Members = ReadonlyMap<string, Shape>;
+
+export interface Environment {
+  readonly roots: Members;
+  /** Why a name that one might expect is not there: `steps.device` → "runs later". By dotted path. */
+  readonly reasons: ReadonlyMap<string, string>;
+  /** The library's side; made when first asked for. */
+  readonly library: () => CelEnvironment;
+}
+
+const LIMITS = { maxAstNodes: 2000, maxDepth: 48, maxListElements: 256, maxMapEntries: 256, maxCallArguments: 8 };
+
+export function createEnvironment(roots: Members, reasons: ReadonlyMap<string, string> = new Map()): Environment {
+  let library: CelEnvironment | undefined;
+  return { roots, reasons, library: () => (library ??= createLibrary(roots)) };
+}
+
+function createLibrary(roots: Members): CelEnvironment {
+  const library = new CelEnvironment({ limits: LIMITS, homogeneousAggregateLiterals: false });
+  library.registerFunction('string.replace(string, string): string', never);
+  library.registerFunction('string.replace(string, string, int): string', never);
+  for (const [name, shape] of roots) {
+    if (typeof shape === 'string') library.registerVariable(name, shape);
+    else library.registerVariable({ name, schema: toSchema(shape) });
+  }
+  return library;
+}
+
+/** Only types are checked by the library; cel-program.ts evaluates. */
+function never(): never {
+  throw new Error('not evaluated here');
+}
+
+interface Schema {
+  [name: string]: string | Schema;
+}
+
+function toSchema(members: Members): Schema {
+  const schema = Object.create(null) as Schema;
+  for (const [name, shape] of members) schema[name] = typeof shape === 'string' ? shape : toSchema(shape);
+  return schema;
+}
+
+const STRINGS = 'list<string>';
+const TEXTS = 'map<string, string>';
+const ANY = 'map<string, dyn>';
+
+const shape = (members: Readonly<Record<string, Shape>>): Members => new Map(Object.entries(members));
+
+export const CERT: Members = shape({
+  sha1: 'string',
+  sha256: 'string',
+  publicKeyPin: 'string',
+  serialNumber: 'string',
+  subject: TEXTS,
+  issuer: TEXTS,
+  subjectAltName: shape({ uri: STRINGS, dns: STRINGS, email: STRINGS, ip: STRINGS }),
+  notAfter: 'google.protobuf.Timestamp',
+});
+
+export const JWT: Members = shape({ issuer: 'string', subject: 'string', audience: STRINGS, claims: ANY });
+
+/** Variables that are known everywhere in a policy; params, steps and vars depend on the place. */
+const COMMON: Members = shape({
+  request: shape({
+    method: 'string',
+    path: 'string',
+    query: 'map<string, list<string>>',
+    headers: TEXTS,
+    host: 'string',
+    scheme: 'string',
+    size: 'int',
+    time: 'google.protobuf.Timestamp',
+  }),
+  source: shape({ ip: 'string' }),
+  jwt: JWT,
+  cert: CERT,
+  subscription: shape({ name: 'string' }),
+  caller: shape({ kind: 'string', id: 'string' }),
+});
+
+const RESPONSE: Members = shape({ status: 'int', headers: TEXTS });
+
+export interface Place {
+  readonly params: ReadonlySet<string>;
+  readonly steps: Members;
+  readonly vars: ReadonlySet<string>;
+  readonly response: boolean;
+  readonly reasons: ReadonlyMap<string, string>;
+}
+
+const texts = (names: Iterable<string>): Members => new Map([...names].map(name => [name, 'string']));
+
+/** The environment of an expression in a policy. */
+export function createPolicyEnvironment(place: Place): Environment {
+  const roots = new Map(COMMON);
+  roots.set('params', texts(place.params)).set('vars', texts(place.vars)).set('steps', place.steps);
+  if (place.response) roots.set('response', RESPONSE);
+  return createEnvironment(roots, place.reasons);
+}
+
+const SERVICE: Members = shape({ cert: CERT, deviceId: 'string', certificateIdentity: 'string' });
+/** Templates of a DeviceAuthService (P3). */
+export const SERVICE_REQUEST = createEnvironment(SERVICE);
+/** `allow.expression` of a DeviceAuthService. */
+export const SERVICE_ANSWER = createEnvironment(new Map([...SERVICE, ['body', ANY], ['status', 'int']]));
+/** Where nothing is known: texts that are literal. */
+export const NOTHING = createEnvironment(new Map());
+
+/** What `steps.<name>` has, by the step's type (E4). */
+export function shapeStep(type: string): Members {
+  const members: [string, Shape][] = [['ran', 'bool']];
+  if (type === 'deviceAuth') members.push(['status', 'int'], ['body', ANY]);
+  if (type === 'anyOf') members.push(['alternative', 'string'], ['jwt', JWT], ['cert', CERT]);
+  if (type === 'jwt') members.push(['jwt', JWT]);
+  if (type === 'clientCertificate') members.push(['cert', CERT]);
+  return new Map(members);
+}

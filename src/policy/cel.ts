@@ -1,0 +1,71 @@
+/** Compiles expressions: parsed and type-checked by the CEL library, inspected and evaluated here, at bounded cost. */
+import type { ASTNode } from '@marcbachmann/cel-js';
+import type { Environment } from './cel-environment.ts';
+import { inspect, type Problem, type Reference } from './cel-inspect.ts';
+import { compileNode } from './cel-program.ts';
+import { BUDGET, fail } from './cel-values.ts';
+import type { Bindings, Expression } from './expression.ts';
+
+export type Expected = 'bool' | 'text';
+
+export interface CompiledExpression extends Expression {
+  /** Everything it reads by a name known at load: rules E7 and E10 are checked on it. */
+  readonly references: readonly Reference[];
+}
+
+const MAX_SOURCE = 4096;
+/** What may stand in a template (E9); dyn is looked at when it is rendered. */
+const TEXT_TYPES = new Set(['string', 'int', 'bool', 'dyn']);
+
+/** A program, or what is wrong with the source. Never throws for bad source. */
+export function compileExpression(
+  source: string,
+  environment: Environment,
+  expected: Expected,
+): CompiledExpression | Problem {
+  if (source.length > MAX_SOURCE) return { problem: `is longer than ${MAX_SOURCE} characters`, fix: 'split it' };
+  const library = environment.library();
+  let ast: ASTNode;
+  try {
+    ast = library.parse(source).ast;
+  } catch (error) {
+    return { problem: `is not valid CEL: ${summarize(error)}`, fix: 'mend the expression' };
+  }
+  const inspection = inspect(ast, environment);
+  if ('problem' in inspection) return inspection;
+  const checked = library.check(source);
+  if (!checked.valid) return { problem: `has a wrong type: ${summarize(checked.error)}`, fix: 'mend the expression' };
+  const refusal = checkType(checked.type ?? 'dyn', expected);
+  if (refusal !== undefined) return refusal;
+  return { source, ...inspection, evaluate: createEvaluate(ast, expected, checked.type === 'dyn') };
+}
+
+function checkType(type: string, expected: Expected): Problem | undefined {
+  if (expected === 'bool') {
+    return type === 'bool' || type === 'dyn'
+      ? undefined
+      : { problem: `is of type ${type}, but a bool is wanted`, fix: 'write a condition: true or false' };
+  }
+  return TEXT_TYPES.has(type)
+    ? undefined
+    : {
+        problem: `holds a value of type ${type}, but only string, int and bool may stand in a template`,
+        fix: 'convert it with string(…) or join(…)',
+      };
+}
+
+function createEvaluate(ast: ASTNode, expected: Expected, dynamic: boolean): Expression['evaluate'] {
+  const run = compileNode(ast, new Map());
+  const evaluate = (bindings: Bindings): unknown => run({ bindings, locals: [], left: BUDGET });
+  if (expected !== 'bool' || !dynamic) return evaluate;
+  return bindings => {
+    const value = evaluate(bindings);
+    return typeof value === 'boolean' ? value : fail('a condition is not a bool');
+  };
+}
+
+/** The library's first sentence, without its drawing of the source. */
+function summarize(error: unknown): string {
+  const message = error instanceof Error ? error.message : 'it could not be read';
+  return (message.split('\n')[0] ?? '').slice(0, 200);
+}
