@@ -113,8 +113,10 @@ function canonicalEscape(raw: string, at: number, length: number): string {
   return UNRESERVED[byte] === 1 ? String.fromCharCode(byte) : raw.slice(at, at + length).toUpperCase();
 }
 
+const ESCAPES = Array.from({ length: 128 }, (_, code) => `%${code.toString(16).toUpperCase().padStart(2, '0')}`);
+
 function escapeByte(code: number): string {
-  return `%${code.toString(16).toUpperCase().padStart(2, '0')}`;
+  return ESCAPES[code] ?? '';
 }
 
 function removeDotSegments(path: string): CanonicalPath {
