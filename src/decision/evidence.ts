@@ -7,6 +7,7 @@
  */
 import type { ObjectKey } from '../api/object.ts';
 import type { Reason } from '../api/reasons.ts';
+import type { CertificateFacts } from '../x509/facts.ts';
 import type { CompiledJwt, CompiledCertificate, CompiledDeviceAuth, CompiledRateLimit } from '../policy/steps.ts';
 
 /** A claim set that was verified; arrays, numbers and nested objects as in the JSON. Null prototype. */
@@ -32,32 +33,7 @@ export interface VerifiedToken {
   readonly memo: WeakMap<CompiledJwt, unknown>;
 }
 
-/** A certificate's public facts, as expressions see them (`cert`). */
-export interface CertificateFacts {
-  /** Upper-case hex. */
-  readonly sha1: string;
-  readonly sha256: string;
-  /** Base64 of the SHA-256 of the public key. */
-  readonly publicKeyPin: string;
-  /** Upper-case hex without leading zeros. */
-  readonly serialNumber: string;
-  /** By attribute type (CN, O, OU, C, L, ST, DC, emailAddress, serialNumber, UID, or dotted decimal); a type that occurs twice is absent (P2). */
-  readonly subject: Readonly<Record<string, string>>;
-  readonly issuer: Readonly<Record<string, string>>;
-  /** RFC 4514 text, most specific first. */
-  readonly subjectText: string;
-  readonly issuerText: string;
-  readonly subjectAltName: {
-    readonly uri: readonly string[];
-    readonly dns: readonly string[];
-    readonly email: readonly string[];
-    readonly ip: readonly string[];
-  };
-  readonly notBefore: number;
-  readonly notAfter: number;
-  /** Of the issuing certificate in the validated path: upper-case hex SHA-1 and SHA-256. */
-  readonly issuerThumbprints?: readonly string[];
-}
+export type { CertificateFacts };
 
 export type Refusal = { readonly state: 'refused'; readonly reason: Reason };
 /** Could not be decided: 503 with this reason, never "unauthorised". */

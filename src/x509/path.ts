@@ -4,6 +4,7 @@ import { isRoot, type Certificate } from './certificate.ts';
 import { checkPath, mayIssue, type PathProblem, type PathRules } from './path-rules.ts';
 import { equalBytes } from './primitives.ts';
 
+export { CLIENT_AUTH } from './path-rules.ts';
 export type { PathProblem, PathRules } from './path-rules.ts';
 
 export interface PathOptions extends PathRules {

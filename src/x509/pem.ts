@@ -57,3 +57,17 @@ export function parsePem(text: string, maxBytes: number): readonly PemBlock[] {
   }
   return blocks;
 }
+
+/** PEM of one block, 64 columns, ending with a line break. */
+export function encodePem(label: string, der: Uint8Array): string {
+  let text = '';
+  for (let at = 0; at < der.length; at += 3) {
+    const rest = der.length - at;
+    const held = ((der[at] ?? 0) << 16) | ((der[at + 1] ?? 0) << 8) | (der[at + 2] ?? 0);
+    text += ALPHABET.charAt(held >> 18) + ALPHABET.charAt((held >> 12) & 63);
+    text += rest > 1 ? ALPHABET.charAt((held >> 6) & 63) : '=';
+    text += rest > 2 ? ALPHABET.charAt(held & 63) : '=';
+  }
+  const lines = text.match(/.{1,64}/g) ?? [];
+  return `-----BEGIN ${label}-----\n${lines.join('\n')}\n-----END ${label}-----\n`;
+}
