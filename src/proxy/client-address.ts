@@ -1,0 +1,29 @@
+/** Who the client is by address: the peer, or what trusted peers say in X-Forwarded-For. */
+import { isIP } from 'node:net';
+import { joinValues, type HeaderFields } from '../http/head.ts';
+import type { ListenerPlan } from '../policy/model.ts';
+
+/** IPv4-mapped IPv6 addresses are the IPv4 address that they hold (P8); zones are dropped. */
+export function foldAddress(address: string): string {
+  const plain = address.split('%', 1)[0] ?? '';
+  if (!/^::ffff:/i.test(plain)) return plain;
+  const tail = plain.slice('::ffff:'.length);
+  return isIP(tail) === 4 ? tail : plain;
+}
+
+/**
+ * `source.ip`. With ForwardedFor, the address that the outermost of `trustedHops` hops has written, counted from the right.
+ * A list that is shorter, or holds something else there, says nothing: the peer counts, as in Envoy.
+ */
+export function findSource(
+  plan: ListenerPlan['clientAddress'],
+  peer: string,
+  trusted: boolean,
+  headers: HeaderFields,
+): string {
+  if (plan.from === 'Peer' || !trusted) return peer;
+  const list = (joinValues(headers, 'x-forwarded-for') ?? '').split(',');
+  const text = (list[list.length - plan.trustedHops] ?? '').trim();
+  const bare = /^\[([^\]]*)\](?::\d+)?$/.exec(text)?.[1] ?? /^([\d.]+):\d+$/.exec(text)?.[1] ?? text;
+  return isIP(bare) === 0 ? peer : foldAddress(bare);
+}

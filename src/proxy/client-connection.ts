@@ -1,0 +1,285 @@
+/** One connection of a client: reads heads, lets one exchange at a time happen, holds what is pipelined, ends in order. */
+import type { Socket } from 'node:net';
+import type { Reason } from '../api/reasons.ts';
+import { createRequestReader, type RequestHead, type RequestReader } from '../http/message.ts';
+import { Exchange } from './exchange.ts';
+import type { Handshake } from './handshake.ts';
+import type { ActiveListener, Listener } from './listener.ts';
+import { renderFault, renderRefusal } from './reply.ts';
+import type { Shared } from './shared.ts';
+import type { Upstream } from './upstream.ts';
+import type { Sweepable } from './sweep.ts';
+
+/** How much of an unread body is discarded, and for how long, so that a reset does not hide the answer. */
+const LINGER_BYTES = 256 * 1024;
+const LINGER_MS = 2000;
+/** Bytes of later requests that are held while one is served. */
+const HELD_BYTES = 64 * 1024;
+
+type State = 'reading' | 'exchange' | 'lingering' | 'closed';
+
+export interface ClientSocket {
+  /** Plain, or TLS on top of `raw`. */
+  readonly socket: Socket;
+  readonly raw: Socket;
+  /** Folded text of the peer's address. */
+  readonly peer: string;
+  /** Absent on plaintext. */
+  readonly handshake?: Handshake;
+}
+
+export class ClientConnection implements Sweepable {
+  readonly shared: Shared;
+  readonly listener: Listener;
+  readonly socket: Socket;
+  /** The TCP socket, the same as `socket` on plaintext. */
+  readonly raw: Socket;
+  readonly peer: string;
+  readonly handshake: Handshake | undefined;
+  /** Whether the peer's address is a trusted one, remembered for the generation it was worked out for. */
+  peerTrust: { readonly active: ActiveListener; readonly trusted: boolean } | undefined;
+  /** The client has sent its FIN: no request after those already here. */
+  ended = false;
+  /** An app connection that NTLM has tied to this client. */
+  pinned: Upstream | undefined;
+  exchange: Exchange | undefined;
+  #state: State = 'reading';
+  #reader: RequestReader;
+  #limits: object | undefined;
+  #held: Buffer | undefined;
+  #deadline = Infinity;
+  #discarded = 0;
+  #busy = false;
+
+  constructor(client: ClientSocket, listener: Listener, shared: Shared) {
+    this.shared = shared;
+    this.listener = listener;
+    this.socket = client.socket;
+    this.raw = client.raw;
+    this.peer = client.peer;
+    this.handshake = client.handshake;
+    this.#reader = this.#createReader();
+    // The first request gets the clock of a head from the start: a silent connection is not an idle one yet.
+    this.#deadline = shared.monotonic() + this.#headTimeout();
+    client.socket.on('data', (chunk: Buffer) => this.#onData(chunk));
+    client.socket.on('end', () => this.#onEnd());
+    client.socket.on('drain', () => this.#onDrain());
+    client.socket.on('error', () => undefined);
+    client.socket.on('close', () => this.#onClose());
+    shared.sweep.add(this);
+  }
+
+  get closed(): boolean {
+    return this.#state === 'closed';
+  }
+
+  get idle(): boolean {
+    return this.#state === 'reading' && !this.#reader.started && this.#held === undefined;
+  }
+
+  pause(): void {
+    if (!this.socket.isPaused()) this.socket.pause();
+  }
+
+  resume(): void {
+    if (this.socket.isPaused()) this.socket.resume();
+  }
+
+  /** Keeps bytes that belong to the next request; the socket rests until they are looked at. */
+  hold(bytes: Buffer): void {
+    this.#held = this.#held === undefined ? bytes : Buffer.concat([this.#held, bytes]);
+    this.pause();
+    // One more read may have been under way when the socket was paused; more than that is a flood.
+    if (this.#held.length > 4 * HELD_BYTES) this.reset();
+  }
+
+  /** What was held, for a tunnel that it belongs to. */
+  takeHeld(): Buffer | undefined {
+    const held = this.#held;
+    this.#held = undefined;
+    return held;
+  }
+
+  /** The exchange has written its whole answer. */
+  finish(close: boolean, now: number): void {
+    this.exchange = undefined;
+    if (this.#state === 'closed') return;
+    if (close || (this.ended && this.#held === undefined)) return this.linger();
+    this.#state = 'reading';
+    this.#deadline = now + this.#clientIdle();
+    if (!this.#busy) this.#serveHeld();
+  }
+
+  /** Half-closes, discards a little of what still comes, then closes: a reset would hide the answer (RFC 9112 section 9.6). */
+  linger(): void {
+    if (this.#state === 'closed') return;
+    this.#state = 'lingering';
+    this.#held = undefined;
+    this.#discarded = 0;
+    this.#deadline = this.shared.monotonic() + LINGER_MS;
+    this.socket.end();
+    this.resume();
+  }
+
+  /** Ends the client's stream so that it cannot be taken for a whole answer. */
+  reset(): void {
+    if (this.#state === 'closed') return;
+    if (this.raw === this.socket) this.raw.resetAndDestroy();
+    else {
+      // No close_notify: the truncation is visible under TLS as well.
+      this.raw.destroy();
+      this.socket.destroy();
+    }
+  }
+
+  /** Closes if nothing is in flight; used when the process stops. */
+  closeIdle(): void {
+    if (this.#state === 'reading' && !this.#reader.started && this.#held === undefined) this.linger();
+  }
+
+  sweep(now: number): void {
+    if (this.exchange !== undefined) this.exchange.sweep(now);
+    else if (this.#deadline <= now) this.#expire();
+  }
+
+  #expire(): void {
+    this.#deadline = Infinity;
+    if (this.#state === 'lingering') return void this.socket.destroy();
+    if (this.#state !== 'reading') return;
+    if (!this.#reader.started) return this.linger();
+    this.#refuse('RequestTimeout');
+  }
+
+  #onData(chunk: Buffer): void {
+    try {
+      if (this.#state === 'exchange') this.exchange?.onClientData(chunk);
+      else if (this.#state === 'reading') this.#read(chunk);
+      else if (this.#state === 'lingering') {
+        this.#discarded += chunk.length;
+        if (this.#discarded > LINGER_BYTES) this.socket.destroy();
+      }
+    } catch (error) {
+      this.fault(error);
+    }
+  }
+
+  #read(chunk: Buffer): void {
+    const text = chunk.toString('latin1', 0, chunk.length);
+    const started = this.#reader.started;
+    if (!started) this.#useLimits();
+    const progress = this.#reader.read(text);
+    if (progress.kind === 'error') return this.#refuse(progress.reason);
+    if (progress.kind === 'more') {
+      if (!started) this.#deadline = this.shared.monotonic() + this.#headTimeout();
+      return;
+    }
+    this.#reader.reset();
+    this.#begin(progress.head, progress.consumed < chunk.length ? chunk.subarray(progress.consumed) : undefined);
+  }
+
+  #begin(head: RequestHead, rest: Buffer | undefined): void {
+    const wasBusy = this.#busy;
+    this.#busy = true;
+    this.#state = 'exchange';
+    const exchange = new Exchange(this, head);
+    this.exchange = exchange;
+    exchange.begin(rest);
+    this.#busy = wasBusy;
+    if (!wasBusy) this.#serveHeld();
+  }
+
+  /** Requests that came in one piece with earlier ones; a loop, since their answers may be made on the spot. */
+  #serveHeld(): void {
+    if (this.#state !== 'reading') return;
+    this.#busy = true;
+    // A client that sends but does not read is not served further until it does.
+    while (this.#isReading() && this.#held !== undefined && !this.socket.writableNeedDrain) {
+      const chunk = this.#held;
+      this.#held = undefined;
+      this.#read(chunk);
+    }
+    this.#busy = false;
+    if (!this.#isReading() || this.#held !== undefined) return;
+    if (this.ended) this.linger();
+    else this.resume();
+  }
+
+  // A method, so that the compiler does not believe that the state stays what it was.
+  #isReading(): boolean {
+    return this.#state === 'reading';
+  }
+
+  #refuse(reason: Reason): void {
+    const { text, record } = renderRefusal(this.shared, this.listener, reason);
+    this.socket.write(text, 'latin1');
+    this.shared.telemetry.request(record);
+    this.linger();
+  }
+
+  /** Something unforeseen was thrown: nothing is forwarded, the connection ends, the process goes on. */
+  fault(error: unknown): void {
+    const { log } = this.shared.telemetry;
+    // The message of an error may quote the request.
+    log.error({ error: error instanceof Error ? error.name : typeof error, at: firstFrame(error) }, 'request failed');
+    const exchange = this.exchange;
+    this.exchange = undefined;
+    if (exchange?.abandon() === true) return this.reset();
+    if (this.#state === 'closed' || this.#state === 'lingering') return;
+    this.socket.write(renderFault(this.shared), 'latin1');
+    this.linger();
+  }
+
+  #onDrain(): void {
+    try {
+      if (this.exchange !== undefined) this.exchange.onClientDrain();
+      else this.#serveHeld();
+    } catch (error) {
+      this.fault(error);
+    }
+  }
+
+  #onEnd(): void {
+    this.ended = true;
+    try {
+      if (this.exchange !== undefined) this.exchange.onClientEnd();
+      else if (this.#state === 'reading' && this.#held === undefined) this.linger();
+    } catch (error) {
+      this.fault(error);
+    }
+  }
+
+  #onClose(): void {
+    this.#state = 'closed';
+    this.shared.sweep.remove(this);
+    this.listener.forget(this);
+    const exchange = this.exchange;
+    this.exchange = undefined;
+    exchange?.onClientClosed();
+    this.pinned?.destroy();
+    this.pinned = undefined;
+  }
+
+  #createReader(): RequestReader {
+    const limits = this.listener.limits;
+    this.#limits = limits;
+    return createRequestReader(limits);
+  }
+
+  /** A new generation may have other limits; they hold from the next head on. */
+  #useLimits(): void {
+    if (this.#limits !== this.listener.limits) this.#reader = this.#createReader();
+  }
+
+  #headTimeout(): number {
+    return this.listener.limits.headTimeout;
+  }
+
+  #clientIdle(): number {
+    return this.listener.limits.clientIdle;
+  }
+}
+
+function firstFrame(error: unknown): string {
+  const stack = error instanceof Error ? (error.stack ?? '') : '';
+  return /\n\s+at ([^\n]+)/.exec(stack)?.[1]?.replace(/^.*\/(?=src\/)/, '') ?? '';
+}

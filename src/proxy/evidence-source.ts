@@ -1,0 +1,83 @@
+/** Answers the evaluator's questions for one request from the adapters of its generation. */
+import type {
+  CertificateEvidence,
+  CertificateRequest,
+  DeviceEvidence,
+  DeviceRequest,
+  EvidenceSource,
+  RateEvidence,
+  RateRequest,
+  Refusal,
+  RevocationRequest,
+  TokenEvidence,
+  TokenRequest,
+  Undecided,
+} from '../decision/evidence.ts';
+import type { RequestView } from '../policy/request.ts';
+import type { Peer } from '../trust/trust.ts';
+import type { ClientConnection } from './client-connection.ts';
+import type { ActiveListener } from './listener.ts';
+
+type OrPromise<T> = T | Promise<T>;
+
+/** Where the time that look-ups took is noted. */
+export interface Meter {
+  deviceAuthMs: number;
+}
+
+/** What is judged, and who sent it. */
+export interface Subject {
+  readonly view: RequestView;
+  readonly peer: Peer;
+}
+
+export class RequestEvidence implements EvidenceSource {
+  readonly #client: ClientConnection;
+  readonly #active: ActiveListener;
+  readonly #view: RequestView;
+  readonly #peer: Peer;
+  readonly #meter: Meter;
+
+  constructor(client: ClientConnection, active: ActiveListener, subject: Subject, meter: Meter) {
+    this.#client = client;
+    this.#active = active;
+    this.#view = subject.view;
+    this.#peer = subject.peer;
+    this.#meter = meter;
+  }
+
+  token(request: TokenRequest, now: number): OrPromise<TokenEvidence> {
+    return this.#active.generation.tokens.verify(request, now);
+  }
+
+  certificate(request: CertificateRequest, now: number): OrPromise<CertificateEvidence> {
+    return this.#active.generation.trust.judgeRequest(request.step.trust, this.#view.headers, this.#peer, now);
+  }
+
+  binding(): string | undefined {
+    return this.#client.handshake?.binding;
+  }
+
+  revocation(request: RevocationRequest): OrPromise<{ readonly state: 'clear' } | Refusal | Undecided> {
+    return this.#active.generation.devices.revocation(request);
+  }
+
+  device(request: DeviceRequest, now: number): OrPromise<DeviceEvidence> {
+    const answer = this.#active.generation.devices.device(request, now);
+    return answer instanceof Promise ? this.#timed(answer) : answer;
+  }
+
+  async #timed(answer: Promise<DeviceEvidence>): Promise<DeviceEvidence> {
+    const { monotonic } = this.#client.shared;
+    const since = monotonic();
+    try {
+      return await answer;
+    } finally {
+      this.#meter.deviceAuthMs += monotonic() - since;
+    }
+  }
+
+  rate(request: RateRequest, now: number): OrPromise<RateEvidence> {
+    return this.#active.generation.limits.rate(request, now);
+  }
+}

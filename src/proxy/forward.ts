@@ -1,0 +1,149 @@
+/** The only way to the app: takes a Permit, which only decide() makes. */
+import type { Permit } from '../decision/verdict.ts';
+import { findAll, findSingle } from '../http/head.ts';
+import { renderFields, renderRequest, type FieldLines, type HeaderEdit } from '../http/message.ts';
+import { TRUSTED_CERTIFICATE, TRUSTED_PEER } from '../http/names.ts';
+import type { ApiPlan, Route } from '../policy/model.ts';
+import type { RequestView } from '../policy/request.ts';
+import type { Peer } from '../trust/trust.ts';
+import type { AppTarget } from './app-target.ts';
+import type { Exchange } from './exchange.ts';
+import { reserveFor, type ActiveListener } from './listener.ts';
+import { isTraceParent } from './request-id.ts';
+
+export function forward(permit: Permit, exchange: Exchange): void {
+  const { active, client, head, view, peer } = exchange;
+  if (active === undefined || view === undefined || peer === undefined) throw new Error('a permit without a request');
+  const { api, pipeline } = permit.route;
+  // A credential that this version cannot present is not left out.
+  if (pipeline.headerCredential !== undefined) return exchange.fail('CredentialUnavailable');
+  const { framing } = head;
+  if (api.bodyBytes > 0 && framing.kind === 'length' && framing.length > api.bodyBytes) {
+    return exchange.fail('BodyTooLarge');
+  }
+  const credential = pipeline.certificateCredential;
+  const reached = client.shared.pools.find(active.generation, api.app, active.plan.port, credential);
+  if ('reason' in reached) return exchange.fail(reached.reason);
+  exchange.send({
+    text: renderForwarded({ permit, exchange, active, view, peer, target: reached.target }),
+    pool: reached.pool,
+    responseMs: reached.target.timeouts.response,
+    idleMs: reached.target.timeouts.idle,
+  });
+}
+
+interface Forwarded {
+  readonly permit: Permit;
+  readonly exchange: Exchange;
+  readonly active: ActiveListener;
+  readonly view: RequestView;
+  readonly peer: Peer;
+  readonly target: AppTarget;
+}
+
+/** The head written afresh from what was parsed: the app sees nothing that was not judged. */
+function renderForwarded({ permit, exchange, active, view, peer, target }: Forwarded): string {
+  const { head } = exchange;
+  const query = permit.edits.query ?? view.query;
+  // X-Forwarded-* is not sent to an app that is elsewhere (M4).
+  const trusted = view.fromTrustedPeer && target.fixed === undefined;
+  const plain = !trusted && hasPlainTrace(exchange) && !rewritesBody(permit.route);
+  const edits = plain ? permit.edits.headers : editAlso(permit, exchange, trusted);
+  const path =
+    target.fixed === undefined ? view.path : appendPath(target.fixed.pathPrefix, permit.route.api, view.path);
+  return renderRequest({
+    method: head.method,
+    target: query === '' ? path : `${path}?${query}`,
+    host: target.fixed?.host ?? sentHost(exchange),
+    fields: head,
+    drop: trusted ? 0 : TRUSTED_PEER | TRUSTED_CERTIFICATE,
+    reserved: trusted ? reserveFor(active.generation, peer) : active.reserved,
+    connectionNames: head.connectionNames,
+    edits,
+    framing: head.framing,
+    expectContinue: head.expectContinue,
+    extra: extraLines({ exchange, view, target, edits, trusted }),
+  });
+}
+
+/** `Host` goes to the app unchanged (M2). The reader has made sure that there is at most one. */
+const sentHost = ({ head }: Exchange): string => findSingle(head, 'host') ?? '';
+
+/** M4: the part of the path after basePath is appended to the URL's path; `/` appends nothing. */
+export function appendPath(prefix: string, api: Pick<ApiPlan, 'basePath'>, path: string): string {
+  const base = api.basePath.endsWith('/') ? api.basePath.slice(0, -1) : api.basePath;
+  const rest = path.slice(base.length);
+  const appended = prefix + (rest === '/' ? '' : rest);
+  return appended === '' ? '/' : appended;
+}
+
+function hasPlainTrace({ head }: Exchange): boolean {
+  if (!head.lower.includes('traceparent')) return true;
+  const parent = findSingle(head, 'traceparent');
+  return parent !== undefined && isTraceParent(parent);
+}
+
+const rewriting = new WeakMap<Route, boolean>();
+
+/** Whether bodies of a route's answers may be rewritten, so that they must come unencoded (P12). */
+function rewritesBody(route: Route): boolean {
+  let rewrites = rewriting.get(route);
+  if (rewrites === undefined) {
+    const { steps } = route.pipeline.response;
+    rewrites = steps.some(step => step.type === 'hideBackend' && step.hideBackend.bodies !== undefined);
+    rewriting.set(route, rewrites);
+  }
+  return rewrites;
+}
+
+/** The policy's edits and ours, where what was received must not simply stay. */
+function editAlso(permit: Permit, exchange: Exchange, trusted: boolean): ReadonlyMap<string, HeaderEdit> {
+  const { head, client, requestId } = exchange;
+  const edits = new Map<string, HeaderEdit>();
+  if (rewritesBody(permit.route)) edits.set('accept-encoding', { name: 'Accept-Encoding', values: ['identity'] });
+  if (!hasPlainTrace(exchange)) {
+    edits.set('traceparent', { name: 'traceparent', values: [client.shared.ids.nextTraceParent()] });
+    edits.set('tracestate', { name: 'tracestate', values: [] });
+  }
+  if (trusted) {
+    const hops = [...findAll(head, 'x-forwarded-for'), client.peer].join(', ');
+    edits.set('x-forwarded-for', { name: 'X-Forwarded-For', values: [hops] });
+    edits.set('x-request-id', { name: 'X-Request-Id', values: [requestId] });
+  }
+  // The policy has the last word.
+  for (const [name, edit] of permit.edits.headers) edits.set(name, edit);
+  return edits;
+}
+
+const UPGRADE = renderFields([
+  ['Connection', 'Upgrade'],
+  ['Upgrade', 'websocket'],
+]);
+
+interface Extra {
+  readonly exchange: Exchange;
+  readonly view: RequestView;
+  readonly target: AppTarget;
+  readonly edits: ReadonlyMap<string, HeaderEdit>;
+  readonly trusted: boolean;
+}
+
+/** What we say of the request, where neither the policy nor a trusted peer has said it. */
+function extraLines({ exchange, view, target, edits, trusted }: Extra): FieldLines {
+  const { head, client, requestId } = exchange;
+  const fields: [string, string][] = [];
+  const add = (lower: string, name: string, value: string): void => {
+    if (!edits.has(lower) && !(trusted && head.lower.includes(lower))) fields.push([name, value]);
+  };
+  if (target.fixed === undefined) {
+    add('x-forwarded-for', 'X-Forwarded-For', client.peer);
+    add('x-forwarded-proto', 'X-Forwarded-Proto', view.scheme);
+    const host = findSingle(head, 'host') ?? '';
+    if (host !== '') add('x-forwarded-host', 'X-Forwarded-Host', host);
+  }
+  add('x-request-id', 'X-Request-Id', requestId);
+  if (!head.lower.includes('traceparent')) add('traceparent', 'traceparent', client.shared.ids.nextTraceParent());
+  const lines = renderFields(fields);
+  // Both parts are whole field lines.
+  return head.upgradeWebSocket ? ((lines + UPGRADE) as FieldLines) : lines;
+}

@@ -1,0 +1,83 @@
+/**
+ * proxy: floor 3. The data path: listeners, connections, the pool to the app, health and admin. May import every floor below.
+ *
+ * One generation: everything that a request is judged by, published with one assignment. A request reads it once, when its
+ * head is complete, and keeps it to its end, so that no request is judged by a mixture of two.
+ */
+import type { ObjectKey } from '../api/object.ts';
+import type { EvidenceSource } from '../decision/evidence.ts';
+import type { Material } from '../material/material.ts';
+import type { ListenerPlan, Snapshot } from '../policy/model.ts';
+import type { TrustView } from '../trust/trust.ts';
+
+/** What the proxy asks of the adapters' views (tokens/, trust/, devices/, credentials/, limits/). */
+export interface TokenAnswers {
+  verify: EvidenceSource['token'];
+}
+export type TrustAnswers = Pick<
+  TrustView,
+  'judgeRequest' | 'proveIdentity' | 'strippedHeaders' | 'anchorsPem' | 'allowsPartialChain'
+>;
+export interface DeviceAnswers {
+  device: EvidenceSource['device'];
+  revocation: EvidenceSource['revocation'];
+}
+export interface RateAnswers {
+  rate: EvidenceSource['rate'];
+}
+/** A certificate that is presented to the app. */
+export interface AppCertificate {
+  /** PEM, chain included. */
+  readonly certificate: string;
+  readonly key: string;
+  readonly sha256: string;
+}
+export interface CredentialAnswers {
+  /** Undefined: it could not be had. The same object as long as the certificate is the same. */
+  clientCertificate(key: ObjectKey): AppCertificate | undefined;
+}
+
+export interface Generation {
+  readonly snapshot: Snapshot;
+  readonly tokens: TokenAnswers;
+  readonly trust: TrustAnswers;
+  readonly devices: DeviceAnswers;
+  readonly credentials: CredentialAnswers;
+  readonly limits: RateAnswers;
+  /** Where certificates of listeners and trust in the app are read from. */
+  readonly material: Material;
+}
+
+export interface Generations {
+  /** Undefined until the first publication: every request is then 503 PolicyNotLoaded. */
+  current(): Generation | undefined;
+  publish(generation: Generation): void;
+  /** Called after each publication, with the generation in force before. */
+  onPublish(listener: (now: Generation, before: Generation | undefined) => void): void;
+}
+
+export function createGenerations(): Generations {
+  let current: Generation | undefined;
+  const listeners: ((now: Generation, before: Generation | undefined) => void)[] = [];
+  return {
+    current: () => current,
+    publish: generation => {
+      const before = current;
+      current = generation;
+      for (const listener of listeners) listener(generation, before);
+    },
+    onPublish: listener => void listeners.push(listener),
+  };
+}
+
+/**
+ * The plan of a listener. `port` is the Api's container port; absent (`--listen ADDR:PORT` without `PORT=`), the port that
+ * is bound counts if an Api has it, else the only Api port there is.
+ */
+export function findPlan(snapshot: Snapshot, port: number | undefined, boundPort: number): ListenerPlan | undefined {
+  if (port !== undefined) return snapshot.listeners.get(port);
+  const bound = snapshot.listeners.get(boundPort);
+  if (bound !== undefined || snapshot.listeners.size !== 1) return bound;
+  const [only] = snapshot.listeners.values();
+  return only;
+}

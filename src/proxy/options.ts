@@ -1,0 +1,48 @@
+/** What the data path is given: addresses, limits of the process, and the outside world as arguments. */
+import type { ResolveRule } from '../outbound/resolve.ts';
+import type { Telemetry } from '../telemetry/telemetry.ts';
+
+export interface SocketAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** `--listen [PORT=]ADDR:PORT`. */
+export interface ListenAddress extends SocketAddress {
+  /** The Api's container port; absent: see findPlan. */
+  readonly apiPort?: number;
+}
+
+/** `--app [PORT=]ADDR:PORT`: where the app of an Api's container port listens. */
+export interface AppAddress extends SocketAddress {
+  /** Absent: every Api without an entry of its own. */
+  readonly apiPort?: number;
+}
+
+export interface ProxyDeps {
+  readonly listen: readonly ListenAddress[];
+  readonly apps: readonly AppAddress[];
+  /** `--resolve`, for `app.url`. */
+  readonly resolve: readonly ResolveRule[];
+  /** `--health`; absent: no health port. */
+  readonly health?: SocketAddress;
+  /** `--admin-socket`; absent: no admin socket. */
+  readonly adminSocket?: string;
+  /** `--max-memory` in bytes; absent: unlimited. */
+  readonly maxMemoryBytes?: number;
+  readonly telemetry: Telemetry;
+  /** OpenMetrics text for /metrics. */
+  readonly exposition: () => Promise<string>;
+  /** Milliseconds since the epoch: what tokens and certificates are judged by. */
+  readonly clock: () => number;
+  /** Milliseconds that only grow: deadlines and durations. */
+  readonly monotonic: () => number;
+  readonly randomBytes: (size: number) => Uint8Array;
+  /** Resident bytes of the process. */
+  readonly residentBytes: () => number;
+  /** Hooks of the admin socket that belong to others; a missing one answers 404. */
+  readonly setLogLevel?: (level: string) => boolean;
+  readonly explain?: (request: unknown) => Promise<unknown>;
+  /** What else status shows: key ages, violations, audits. Never a secret. */
+  readonly describe?: () => Readonly<Record<string, unknown>>;
+}

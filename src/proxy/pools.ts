@@ -1,0 +1,100 @@
+/** The pool of each target, by everything that makes connections interchangeable; targets of routes, worked out once. */
+import type { Reason } from '../api/reasons.ts';
+import type { ObjectKey } from '../api/object.ts';
+import type { AppPlan } from '../policy/model.ts';
+import type { Log } from '../telemetry/telemetry.ts';
+import { findTarget, type AppTarget } from './app-target.ts';
+import type { AppCertificate, Generation } from './generation.ts';
+import type { AppAddress, ProxyDeps, SocketAddress } from './options.ts';
+import { createPool, type Pool, type PoolDeps } from './pool.ts';
+
+export type Reached = { readonly target: AppTarget; readonly pool: Pool } | { readonly reason: Reason };
+
+export interface Pools {
+  /** The app of a route in this generation, with the certificate credential that applies (S5). */
+  find(generation: Generation, app: AppPlan, apiPort: number, credential: ObjectKey | undefined): Reached;
+  markStale(): void;
+  close(): void;
+  count(): { readonly idle: number; readonly open: number };
+}
+
+interface Remembered {
+  readonly certificate: AppCertificate | undefined;
+  readonly reached: Reached;
+}
+
+export function createPools(deps: Pick<ProxyDeps, 'apps' | 'resolve'> & { readonly log: Log } & PoolDeps): Pools {
+  const pools = new Map<string, Pool>();
+  const remembered = new WeakMap<Generation, Map<AppPlan, Map<string, Remembered>>>();
+
+  const findPool = (target: AppTarget): Pool => {
+    let pool = pools.get(target.key);
+    if (pool === undefined) {
+      pool = createPool(target, deps);
+      pools.set(target.key, pool);
+    }
+    return pool;
+  };
+  const reach = (generation: Generation, app: AppPlan, port: number, certificate: AppCertificate | undefined) => {
+    const address = findAddress(deps.apps, port);
+    const found = findTarget({
+      app,
+      material: generation.material,
+      resolve: deps.resolve,
+      ...(certificate === undefined ? {} : { credential: certificate }),
+      ...(address === undefined ? {} : { address }),
+    });
+    if ('target' in found) return { target: found.target, pool: findPool(found.target) };
+    deps.log.error({ reason: found.reason, problem: found.problem, namespace: app.namespace }, 'app cannot be reached');
+    return { reason: found.reason };
+  };
+
+  return {
+    find: (generation, app, port, credential) => {
+      const certificate = credential === undefined ? undefined : generation.credentials.clientCertificate(credential);
+      // A mesh certificate that is missing must not turn into a call without one.
+      if (credential !== undefined && certificate === undefined) return { reason: 'CredentialUnavailable' };
+      const byApp = getOrMake(remembered, generation, () => new Map<AppPlan, Map<string, Remembered>>());
+      const byPlace = getOrMake(byApp, app, () => new Map<string, Remembered>());
+      const place = credential === undefined ? `${port}` : `${port} ${credential}`;
+      const known = byPlace.get(place);
+      if (known !== undefined && known.certificate === certificate) return known.reached;
+      const reached = reach(generation, app, port, certificate);
+      byPlace.set(place, { certificate, reached });
+      return reached;
+    },
+    markStale: () => {
+      for (const [key, pool] of pools) {
+        if (pool.open === 0) {
+          pool.close();
+          pools.delete(key);
+        } else pool.markStale();
+      }
+    },
+    close: () => {
+      for (const pool of pools.values()) pool.close();
+      pools.clear();
+    },
+    count: () => {
+      let [idle, open] = [0, 0];
+      for (const pool of pools.values()) [idle, open] = [idle + pool.idle, open + pool.open];
+      return { idle, open };
+    },
+  };
+}
+
+function findAddress(apps: readonly AppAddress[], port: number): SocketAddress | undefined {
+  return apps.find(app => app.apiPort === port) ?? apps.find(app => app.apiPort === undefined);
+}
+
+function getOrMake<K extends object, V>(
+  map: { get(key: K): V | undefined; set(key: K, value: V): unknown },
+  key: K,
+  make: () => V,
+): V {
+  const known = map.get(key);
+  if (known !== undefined) return known;
+  const made = make();
+  map.set(key, made);
+  return made;
+}

@@ -1,0 +1,32 @@
+/** A WebSocket after its 101: bytes pass both ways unread, with back-pressure and half-close. */
+import type { Socket } from 'node:net';
+
+export interface Tunnel {
+  fromClient(chunk: Buffer): void;
+  fromApp(chunk: Buffer): void;
+  clientEnded(): void;
+  appEnded(): void;
+  appClosed(): void;
+}
+
+export interface TunnelEnds {
+  readonly client: Socket;
+  readonly app: Socket;
+  readonly exchange: { bytesOut: number; readonly body: { bytes: number }; closeTunnel(): void };
+}
+
+export function openTunnel({ client, app, exchange }: TunnelEnds): Tunnel {
+  return {
+    fromClient: chunk => {
+      exchange.body.bytes += chunk.length;
+      if (!app.write(chunk)) client.pause();
+    },
+    fromApp: chunk => {
+      exchange.bytesOut += chunk.length;
+      if (!client.write(chunk)) app.pause();
+    },
+    clientEnded: () => void app.end(),
+    appEnded: () => void client.end(),
+    appClosed: () => exchange.closeTunnel(),
+  };
+}
