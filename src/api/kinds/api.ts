@@ -1,6 +1,7 @@
 /** Kind Api: an API and its operations; also the listener: port, TLS, how the app is reached. */
 import {
   defaulted,
+  describe,
   duration,
   enumeration,
   integer,
@@ -14,13 +15,17 @@ import {
   unbuilt,
   type Infer,
 } from '../schema.ts';
-import { labelSelector, memberName, objectName, serverTrust, url } from './shared.ts';
+import { hostName, labelSelector, memberName, objectName, secretName, serverTrust, url } from './shared.ts';
 
 const SECOND = 1000;
 const HOUR = 3600 * SECOND;
 
+/** Literals of RFC 3986 segments, {parameters} that fill a segment, a last * or /. Each part starts with its own character, so matching is linear. */
+const PATH_TEMPLATE = "^(/([A-Za-z0-9._~!$&'()+,;=:@-]|%[0-9A-Fa-f]{2})+|/\\{[A-Za-z_][A-Za-z0-9_]*\\})*(/|/\\*)?$";
+const BASE_PATH = "^(/([A-Za-z0-9._~!$&'()+,;=:@-]|%[0-9A-Fa-f]{2})+)*/?$";
+
 const operation = object({
-  name: required(memberName),
+  name: required({ ...memberName, description: 'The operation’s name; policies target it by sectionName.' }),
   methods: optional(
     list(
       string({
@@ -32,6 +37,7 @@ const operation = object({
       }),
       {
         description: 'Methods; absent: all. HEAD matches GET.',
+        example: ['POST'],
         minItems: 1,
         maxItems: 16,
         set: true,
@@ -45,8 +51,8 @@ const operation = object({
       example: '/devices/{deviceId}/telemetry',
       minLength: 1,
       maxLength: 1024,
-      pattern: '^/',
-      patternText: 'a path that starts with /',
+      pattern: PATH_TEMPLATE,
+      patternText: 'a path such as /devices/{deviceId} or /files/*',
     }),
   ),
 });
@@ -56,12 +62,15 @@ const trustedPeer = object(
     identity: optional(
       string({
         description: 'Exact URI among the subject alternative names of the peer’s certificate; needs trust.',
+        example: 'spiffe://cluster.local/ns/gateways/sa/edge',
         minLength: 1,
         maxLength: 2048,
       }),
     ),
     trust: optional({ ...objectName, description: 'The ClientTrust by which the identity must be proved.' }),
-    cidr: optional(string({ description: 'An address range, for example 10.0.8.0/24.', maxLength: 64, holds: 'cidr' })),
+    cidr: optional(
+      string({ description: 'An address range of peers.', example: '10.0.8.0/24', maxLength: 64, holds: 'cidr' }),
+    ),
   },
   {
     exactlyOneOf: [['identity', 'cidr']],
@@ -79,24 +88,47 @@ const trustedPeer = object(
 
 const limits = object({
   headBytes: defaulted(
-    quantity({ description: 'Largest request head.', minimumBytes: 1024, maximumBytes: 1048576 }),
+    quantity({
+      description: 'Largest request head, request line included; more is 431 HeadersTooLarge.',
+      minimumBytes: 1024,
+      maximumBytes: 1048576,
+    }),
     '64Ki',
   ),
-  headers: defaulted(integer({ description: 'Most headers in a request.', minimum: 1, maximum: 1000 }), 100),
+  headers: defaulted(
+    integer({ description: 'Most headers in a request; more is 431 HeadersTooLarge.', minimum: 1, maximum: 1000 }),
+    100,
+  ),
   targetBytes: defaulted(
-    quantity({ description: 'Longest request target.', minimumBytes: 256, maximumBytes: 65536 }),
+    quantity({
+      description: 'Longest request target; more is 414 TargetTooLong.',
+      minimumBytes: 256,
+      maximumBytes: 65536,
+    }),
     '16Ki',
   ),
   bodyBytes: defaulted(
-    quantity({ description: 'Largest request body; 0: unlimited.', minimumBytes: 0, maximumBytes: 1099511627776 }),
+    quantity({
+      description: 'Largest request body; 0: unlimited. More is 413 BodyTooLarge.',
+      minimumBytes: 0,
+      maximumBytes: 1099511627776,
+    }),
     0,
   ),
   headTimeout: defaulted(
-    duration({ description: 'The whole head must arrive within this time.', minimumMs: 100, maximumMs: 120 * SECOND }),
+    duration({
+      description: 'The whole head must arrive within this time, else 408 RequestTimeout.',
+      minimumMs: 100,
+      maximumMs: 120 * SECOND,
+    }),
     '10s',
   ),
   bodyIdle: defaulted(
-    duration({ description: 'Longest silence within a request body.', minimumMs: 100, maximumMs: HOUR }),
+    duration({
+      description: 'Longest silence within a request body; then 408 RequestTimeout.',
+      minimumMs: 100,
+      maximumMs: HOUR,
+    }),
     '60s',
   ),
   clientIdle: defaulted(
@@ -108,30 +140,54 @@ const limits = object({
     '620s',
   ),
   connections: defaulted(
-    integer({ description: 'Most client connections of this port.', minimum: 1, maximum: 1000000 }),
+    integer({
+      description: 'Most client connections of this port; more are closed at accept.',
+      minimum: 1,
+      maximum: 1000000,
+    }),
     10000,
   ),
   perPeerConnections: defaulted(
-    integer({ description: 'Most client connections of one peer address.', minimum: 1, maximum: 1000000 }),
+    integer({
+      description: 'Most client connections of one peer address; more are closed at accept.',
+      minimum: 1,
+      maximum: 1000000,
+    }),
     1000,
   ),
 });
 
 const timeouts = object({
   connect: defaulted(
-    duration({ description: 'Connecting to the app, TLS handshake included.', minimumMs: 10, maximumMs: 60 * SECOND }),
+    duration({
+      description: 'Connecting to the app, TLS handshake included; then 502 AppUnavailable.',
+      minimumMs: 10,
+      maximumMs: 60 * SECOND,
+    }),
     '1s',
   ),
   response: defaulted(
-    duration({ description: 'From the end of the request to the head of the answer.', minimumMs: 10, maximumMs: HOUR }),
+    duration({
+      description: 'From the end of the request to the head of the answer; then 504 AppTimeout.',
+      minimumMs: 10,
+      maximumMs: HOUR,
+    }),
     '60s',
   ),
   idle: defaulted(
-    duration({ description: 'Longest silence of an open exchange or stream.', minimumMs: 100, maximumMs: 24 * HOUR }),
+    duration({
+      description: 'Longest silence of an open exchange or stream, which then ends.',
+      minimumMs: 100,
+      maximumMs: 24 * HOUR,
+    }),
     '5m',
   ),
   poolIdle: defaulted(
-    duration({ description: 'How long an idle connection to the app is kept.', minimumMs: 0, maximumMs: HOUR }),
+    duration({
+      description: 'How long an idle connection to the app is kept; below the app’s own keep-alive time.',
+      minimumMs: 0,
+      maximumMs: HOUR,
+    }),
     '4s',
   ),
 });
@@ -140,28 +196,42 @@ const isHttps = (value: unknown): boolean => typeof value === 'string' && value.
 
 const app = object(
   {
-    scheme: defaulted(enumeration(['http', 'https']), 'http'),
+    scheme: defaulted(
+      enumeration(['http', 'https'], { description: 'How the app speaks; https needs trust or fingerprint.' }),
+      'http',
+    ),
     protocol: defaulted(
-      enumeration(['Auto', 'HTTP1'], { unbuilt: { HTTP2: 'HTTP/2 to the app is not built yet' } }),
+      enumeration(['Auto', 'HTTP1'], {
+        description: 'Auto (HTTP/1.1 in this version) or HTTP1.',
+        unbuilt: { HTTP2: 'HTTP/2 to the app is not built yet' },
+      }),
       'Auto',
     ),
     credential: optional({
       ...objectName,
-      description: 'The BackendCredential (meshCertificate) presented to the app.',
+      description:
+        'The BackendCredential (meshCertificate) presented to the app; a policy’s backend.credential goes before it. 503 CredentialUnavailable while it cannot be had.',
     }),
-    trust: optional(serverTrust),
+    trust: optional({
+      ...serverTrust,
+      description: 'Which certificate authorities the app’s certificate must chain to; else 502 AppCertificateInvalid.',
+    }),
     fingerprint: optional(
       string({
-        description: 'SHA-256 of the app’s certificate, instead of trust.',
+        description: 'SHA-256 of the app’s certificate, instead of trust; colons and case do not count.',
         maxLength: 128,
         pattern: '^sha256:([0-9a-fA-F]{2}:?){32}$',
         patternText: 'sha256: and 64 hex digits',
       }),
     ),
-    serverName: optional(
-      string({ description: 'Name that the app’s certificate must carry, and SNI.', minLength: 1, maxLength: 253 }),
+    serverName: optional(describe(hostName, 'Name that the app’s certificate must carry, and SNI.', 'fleet.shop.svc')),
+    address: defaulted(
+      enumeration(['PodIP', 'Loopback'], {
+        description:
+          'PodIP: the address that the client dialled; Loopback: 127.0.0.1, for an app that listens there only.',
+      }),
+      'PodIP',
     ),
-    address: defaulted(enumeration(['PodIP', 'Loopback']), 'PodIP'),
     url: optional(
       url(
         'A fixed back end elsewhere, instead of scheme and address.',
@@ -169,7 +239,7 @@ const app = object(
         'an http or https URL without query, fragment and user',
       ),
     ),
-    timeouts: defaulted(timeouts, {}),
+    timeouts: defaulted({ ...timeouts, description: 'How long the app is waited for.' }, {}),
   },
   {
     description: 'How the app is reached.',
@@ -204,27 +274,30 @@ const app = object(
 );
 
 const tls = object({
-  mode: defaulted(enumeration(['Terminate', 'Permissive']), 'Terminate'),
-  certificate: required(
-    object({
-      secretName: required(
-        string({
-          description: 'A Secret of type kubernetes.io/tls, read again when it changes.',
-          minLength: 1,
-          maxLength: 253,
-        }),
-      ),
+  mode: defaulted(
+    enumeration(['Terminate', 'Permissive'], {
+      description: 'Terminate: TLS only. Permissive: TLS and plain HTTP on one port, told apart by the first byte.',
     }),
+    'Terminate',
   ),
-  minVersion: defaulted(enumeration(['1.2', '1.3']), '1.2'),
+  certificate: required(
+    object(
+      {
+        secretName: required(describe(secretName, 'A Secret of type kubernetes.io/tls, read again when it changes.')),
+      },
+      { description: 'The server certificate; chosen by SNI where several Apis share a port.' },
+    ),
+  ),
+  minVersion: defaulted(enumeration(['1.2', '1.3'], { description: 'Oldest TLS version that is spoken.' }), '1.2'),
 });
 
 export const apiSpec = object(
   {
-    podSelector: required(labelSelector),
+    podSelector: required({ ...labelSelector, description: 'The pods of this Api, by their labels.' }),
     port: required(
       intOrString({
         description: 'Container port that is intercepted (number or name).',
+        example: 8080,
         minimum: 1,
         maximum: 65535,
         maxLength: 15,
@@ -234,6 +307,7 @@ export const apiSpec = object(
     ),
     protocol: defaulted(
       enumeration(['Auto', 'HTTP1'], {
+        description: 'What clients speak: Auto (HTTP/1.1 in this version) or HTTP1.',
         unbuilt: { HTTP2: 'HTTP/2 is not built yet: Auto means HTTP/1.1', TCP: 'protocol TCP is not built yet' },
       }),
       'Auto',
@@ -247,20 +321,34 @@ export const apiSpec = object(
           pattern: '^(\\*\\.)?[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?(\\.[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?)*\\.?$',
           patternText: 'a host name without port, optionally *. in front',
         }),
-        { minItems: 1, maxItems: 64, set: true },
+        {
+          description:
+            'Host names of this Api, compared without case, port and trailing dot; absent: any. Nothing matches: 404 OperationNotFound.',
+          example: ['fleet.example.com'],
+          minItems: 1,
+          maxItems: 64,
+          set: true,
+        },
       ),
     ),
     basePath: optional(
       string({
-        description: 'Prefix of every operation; not stripped.',
+        description: 'Prefix of every operation; not stripped (but see app.url).',
+        example: '/v1',
         minLength: 1,
         maxLength: 1024,
-        pattern: '^/',
-        patternText: 'a path that starts with /',
+        pattern: BASE_PATH,
+        patternText: 'a literal path that starts with /',
       }),
     ),
-    unmatched: defaulted(enumeration(['Deny', 'Forward']), 'Deny'),
-    tls: optional(tls),
+    unmatched: defaulted(
+      enumeration(['Deny', 'Forward'], {
+        description:
+          'What becomes of a request that matches no operation: Deny (404 OperationNotFound), or Forward, judged by the policies of API and broader scopes.',
+      }),
+      'Deny',
+    ),
+    tls: optional({ ...tls, description: 'Absent: the port speaks plain HTTP.' }),
     trustedPeers: defaulted(
       list(trustedPeer, {
         description:
@@ -270,32 +358,56 @@ export const apiSpec = object(
       [],
     ),
     clientAddress: defaulted(
-      object({
-        from: defaulted(enumeration(['Peer', 'ForwardedFor']), 'Peer'),
-        trustedHops: defaulted(
-          integer({
-            minimum: 1,
-            maximum: 16,
-            description: 'How many addresses at the right end of X-Forwarded-For were written by trusted hops.',
-          }),
-          1,
-        ),
-      }),
+      object(
+        {
+          from: defaulted(
+            enumeration(['Peer', 'ForwardedFor'], {
+              description:
+                'Peer: the connection’s other end; ForwardedFor: X-Forwarded-For, believed from trustedPeers only.',
+            }),
+            'Peer',
+          ),
+          trustedHops: defaulted(
+            integer({
+              minimum: 1,
+              maximum: 16,
+              description: 'How many addresses at the right end of X-Forwarded-For were written by trusted hops.',
+            }),
+            1,
+          ),
+        },
+        { description: 'Which address is source.ip in expressions and limits.' },
+      ),
       {},
     ),
-    proxyProtocol: optional(unbuilt('the PROXY protocol is not built yet')),
+    proxyProtocol: optional(
+      unbuilt('the PROXY protocol is not built yet', { description: 'Peers that must send the PROXY protocol.' }),
+    ),
     paths: defaulted(
-      object({
-        case: defaulted(enumeration(['Insensitive', 'Sensitive']), 'Insensitive'),
-        trailingSlash: defaulted(enumeration(['Same', 'Distinct']), 'Same'),
-      }),
+      object(
+        {
+          case: defaulted(
+            enumeration(['Insensitive', 'Sensitive'], { description: 'Whether /A and /a are the same path.' }),
+            'Insensitive',
+          ),
+          trailingSlash: defaulted(
+            enumeration(['Same', 'Distinct'], { description: 'Whether /a and /a/ are the same path.' }),
+            'Same',
+          ),
+        },
+        {
+          description:
+            'Which paths are judged as the same; the defaults are what common frameworks treat as the same. Parameters keep their case.',
+        },
+      ),
       {},
     ),
-    limits: defaulted(limits, {}),
+    limits: defaulted({ ...limits, description: 'Bounds on what clients send.' }, {}),
     app: defaulted(app, {}),
     operations: optional(
       list(operation, {
-        description: 'Absent: everything under basePath, at API scope.',
+        description:
+          'Operations; absent: everything under basePath, at API scope. Of several that match, the most specific wins: host over no host, longer literal prefix, literal over {parameter} over *, method over none.',
         minItems: 1,
         maxItems: 10000,
         key: 'name',

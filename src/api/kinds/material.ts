@@ -2,6 +2,7 @@
 import {
   boolean,
   defaulted,
+  describe,
   duration,
   enumeration,
   integer,
@@ -20,9 +21,13 @@ import {
   HTTP_URL,
   HTTPS_URL,
   keyRef,
+  hostName,
   materialRef,
   objectName,
+  queryName,
+  secretName,
   serverTrust,
+  settableHeader,
   template,
   url,
 } from './shared.ts';
@@ -46,8 +51,17 @@ const PUBLIC_ALGORITHMS = [
 const SYMMETRIC_ALGORITHMS = ['HS256', 'HS384', 'HS512'] as const;
 
 const keySource = {
-  url: required(url('Where it is fetched.', HTTPS_URL.replace('https', 'https?'), 'an http or https URL')),
-  trust: optional(serverTrust),
+  url: required(
+    url(
+      'Where it is fetched, at first and whenever keys are older than cache.maxAge.',
+      HTTPS_URL.replace('https', 'https?'),
+      'an http or https URL',
+    ),
+  ),
+  trust: optional({
+    ...serverTrust,
+    description: 'Which certificate authorities that server’s certificate must chain to; default systemRoots.',
+  }),
 };
 
 const issuerKey = object(
@@ -55,8 +69,8 @@ const issuerKey = object(
     kid: optional(
       string({ description: 'Key id that tokens name; absent: the JWK’s own, or any.', minLength: 1, maxLength: 256 }),
     ),
-    secretKeyRef: optional(keyRef),
-    configMapKeyRef: optional(keyRef),
+    secretKeyRef: optional({ ...keyRef, description: 'A key of a Secret; symmetric keys only here.' }),
+    configMapKeyRef: optional({ ...keyRef, description: 'A key of a ConfigMap.' }),
   },
   {
     description: 'A JWK, a PEM public key or certificate, or (from a Secret) a symmetric key.',
@@ -66,15 +80,28 @@ const issuerKey = object(
 
 export const tokenIssuerSpec = object(
   {
-    discovery: optional(object(keySource, { description: 'OpenID Connect discovery document.' })),
-    jwks: optional(object(keySource, { description: 'A JSON Web Key Set.' })),
-    keys: optional(list(issuerKey, { description: 'Keys kept in the cluster.', minItems: 1, maxItems: 16 })),
+    discovery: optional(
+      object(keySource, {
+        description: 'OpenID Connect discovery document. Unreachable, without keys in hand: 503 KeysUnavailable.',
+      }),
+    ),
+    jwks: optional(object(keySource, { description: 'A JSON Web Key Set (RFC 7517); needs issuer.' })),
+    keys: optional(
+      list(issuerKey, { description: 'Keys kept in the cluster; needs issuer.', minItems: 1, maxItems: 16 }),
+    ),
     issuer: optional(
-      string({ description: 'Exact iss. Default: what discovery says.', minLength: 1, maxLength: 2048 }),
+      string({
+        description: 'Exact iss of the tokens. Default: what discovery says.',
+        example: 'https://login.example.com/',
+        minLength: 1,
+        maxLength: 2048,
+      }),
     ),
     algorithms: optional(
       list(enumeration([...PUBLIC_ALGORITHMS, ...SYMMETRIC_ALGORITHMS]), {
-        description: 'Default RS*, PS*, ES*, EdDSA; HS* only with explicit symmetric keys.',
+        description:
+          'Signature algorithms that tokens may have; default RS*, PS*, ES*, EdDSA; HS* only with explicit symmetric keys. Another: 401 TokenAlgorithmNotAllowed.',
+        example: ['RS256', 'ES256'],
         minItems: 1,
         maxItems: 13,
         set: true,
@@ -88,36 +115,47 @@ export const tokenIssuerSpec = object(
       }),
     ),
     clockSkew: defaulted(
-      duration({ minimumMs: 0, maximumMs: 10 * 60 * SECOND, description: 'Tolerance for exp, nbf and iat.' }),
+      duration({ minimumMs: 0, maximumMs: 10 * 60 * SECOND, description: 'Tolerance of clocks for exp, nbf and iat.' }),
       '30s',
     ),
-    requireExpiration: defaulted(boolean({ description: 'A token without exp is refused.' }), true),
+    requireExpiration: defaulted(
+      boolean({ description: 'Whether a token without exp is refused (401 TokenExpirationMissing).' }),
+      true,
+    ),
     maxTokenAge: optional(
-      duration({ minimumMs: SECOND, maximumMs: 365 * DAY, description: 'Longest time since iat.' }),
+      duration({
+        minimumMs: SECOND,
+        maximumMs: 365 * DAY,
+        description: 'Longest time since iat; older, or without iat: 401 TokenTooOld. Absent: no bound.',
+        example: '12h',
+      }),
     ),
     cache: defaulted(
-      object({
-        maxAge: defaulted(
-          duration({ minimumMs: SECOND, maximumMs: 7 * DAY, description: 'Keys older than this are fetched again.' }),
-          '10m',
-        ),
-        unknownKidCooldown: defaulted(
-          duration({
-            minimumMs: SECOND,
-            maximumMs: HOUR,
-            description: 'At most one fetch for unknown key ids in this time.',
-          }),
-          '30s',
-        ),
-        maxStale: defaulted(
-          duration({
-            minimumMs: 0,
-            maximumMs: 30 * DAY,
-            description: 'How long keys serve after they could not be fetched again; then 503.',
-          }),
-          '24h',
-        ),
-      }),
+      object(
+        {
+          maxAge: defaulted(
+            duration({ minimumMs: SECOND, maximumMs: 7 * DAY, description: 'Keys older than this are fetched again.' }),
+            '10m',
+          ),
+          unknownKidCooldown: defaulted(
+            duration({
+              minimumMs: SECOND,
+              maximumMs: HOUR,
+              description: 'At most one fetch for unknown key ids in this time.',
+            }),
+            '30s',
+          ),
+          maxStale: defaulted(
+            duration({
+              minimumMs: 0,
+              maximumMs: 30 * DAY,
+              description: 'How long keys serve after they could not be fetched again; then 503 KeysUnavailable.',
+            }),
+            '24h',
+          ),
+        },
+        { description: 'How long fetched keys are used.' },
+      ),
       {},
     ),
   },
@@ -147,8 +185,8 @@ export type TokenIssuerSpec = Infer<typeof tokenIssuerSpec>;
 
 const crl = object(
   {
-    secretKeyRef: optional(keyRef),
-    configMapKeyRef: optional(keyRef),
+    secretKeyRef: optional({ ...keyRef, description: 'A key of a Secret that holds a list (PEM).' }),
+    configMapKeyRef: optional({ ...keyRef, description: 'A key of a ConfigMap that holds a list (PEM).' }),
     url: optional(url('Where the list is fetched; it is signed, so http will do.', HTTP_URL, 'an http or https URL')),
   },
   { exactlyOneOf: [['secretKeyRef', 'configMapKeyRef', 'url']] },
@@ -158,16 +196,25 @@ const certificateSource = object(
   {
     tls: optional(object({}, { description: 'The certificate of the TLS handshake.' })),
     header: optional(
-      object({
-        name: required(headerName),
-        format: required(enumeration(['RFC9440', 'XFCC', 'UrlEncodedPEM', 'Base64DER'])),
-        acceptAddressTrust: defaulted(
-          boolean({
-            description: 'true: a peer known by its address alone may forward certificates; status shows it.',
-          }),
-          false,
-        ),
-      }),
+      object(
+        {
+          name: required({ ...headerName, description: 'The header.', example: 'Client-Cert' }),
+          format: required(
+            enumeration(['RFC9440', 'XFCC', 'UrlEncodedPEM', 'Base64DER'], {
+              description:
+                'How the certificate is written: RFC 9440, Envoy’s X-Forwarded-Client-Cert, PEM percent-encoded (nginx), or DER in Base64.',
+            }),
+          ),
+          acceptAddressTrust: defaulted(
+            boolean({
+              description:
+                'Whether a peer known by its address alone may forward certificates; status shows it. A certificate is public, so anybody at that address may then claim any.',
+            }),
+            false,
+          ),
+        },
+        { description: 'A header of a trusted peer (Api.trustedPeers); from anybody else it is removed.' },
+      ),
     ),
   },
   { exactlyOneOf: [['tls', 'header']] },
@@ -177,25 +224,43 @@ export const clientTrustSpec = object(
   {
     anchors: required(
       list(materialRef, {
-        description: 'CA certificates (PEM). Never empty: an empty bundle would mean the public roots.',
+        description:
+          'CA certificates (PEM) that client certificates must chain to, else 403 ClientCertificateUntrusted. Never empty.',
+        example: [{ configMapKeyRef: { name: 'device-ca', key: 'ca.crt' } }],
         minItems: 1,
         maxItems: 16,
       }),
     ),
-    partialChain: defaulted(boolean({ description: 'true: an issuing CA may be an anchor.' }), false),
+    partialChain: defaulted(
+      boolean({ description: 'Whether an issuing CA, which is not self-signed, may be an anchor.' }),
+      false,
+    ),
     revocation: optional(
       object(
         {
-          mode: defaulted(enumeration(['Strict', 'SoftFail', 'Disabled']), 'Strict'),
-          crls: defaulted(list(crl, { maxItems: 16 }), []),
-          leafOnly: defaulted(boolean({ description: 'true: only the leaf’s issuer needs a list.' }), true),
+          mode: defaulted(
+            enumeration(['Strict', 'SoftFail', 'Disabled'], {
+              description:
+                'Strict: without a list in force 503 RevocationUnavailable. SoftFail: then nothing counts as revoked. Disabled: not checked.',
+            }),
+            'Strict',
+          ),
+          crls: defaulted(
+            list(crl, { description: 'Certificate revocation lists, each signed by the CA it is for.', maxItems: 16 }),
+            [],
+          ),
+          leafOnly: defaulted(
+            boolean({ description: 'true: only the leaf’s issuer needs a list; false: every CA of the chain.' }),
+            true,
+          ),
           refresh: defaulted(
             duration({ minimumMs: SECOND, maximumMs: 7 * DAY, description: 'How often a url is fetched again.' }),
             '15m',
           ),
         },
         {
-          description: 'Absent: Disabled, shown in status.',
+          description:
+            'Whether revoked certificates are refused (403 ClientCertificateRevoked). Absent: Disabled, shown in status.',
           rules: [
             {
               cel: "self.mode == 'Disabled' || self.crls.size() > 0",
@@ -212,11 +277,21 @@ export const clientTrustSpec = object(
       integer({
         minimum: 1,
         maximum: 10,
-        description: 'Most certificates between leaf and anchor, the leaf included.',
+        description:
+          'Most certificates of a path, the leaf included and the anchor not; longer: 403 ClientCertificateUntrusted.',
       }),
       5,
     ),
-    validity: defaulted(object({ notBefore: defaulted(boolean(), true), notAfter: defaulted(boolean(), true) }), {}),
+    validity: defaulted(
+      object(
+        {
+          notBefore: defaulted(boolean({ description: 'Whether 403 ClientCertificateNotYetValid is given.' }), true),
+          notAfter: defaulted(boolean({ description: 'Whether 403 ClientCertificateExpired is given.' }), true),
+        },
+        { description: 'Which dates of certificates are checked; one that is not is shown in status.' },
+      ),
+      {},
+    ),
     sources: defaulted(
       list(certificateSource, {
         minItems: 1,
@@ -238,7 +313,8 @@ export const deviceAuthServiceSpec = object(
   {
     url: required(
       string({
-        description: 'The path may hold ${…}, the authority not.',
+        description: 'Where the service is asked. The path may hold ${…}, the authority not.',
+        example: 'https://device-auth.fleet.svc:8443/check',
         minLength: 1,
         maxLength: 2048,
         holds: 'template',
@@ -247,111 +323,231 @@ export const deviceAuthServiceSpec = object(
       }),
     ),
     request: defaulted(
-      object({
-        method: defaulted(enumeration(['GET', 'POST']), 'GET'),
-        query: defaulted(map(template, { maxProperties: 16, maxKeyLength: 64 }), {
-          certificateThumbprint: '${cert.sha1}',
-          deviceId: '${deviceId}',
-        }),
-        headers: defaulted(map(template, { maxProperties: 16, maxKeyLength: 128 }), {}),
-        body: defaulted(template, ''),
-      }),
+      object(
+        {
+          method: defaulted(enumeration(['GET', 'POST'], { description: 'The method.' }), 'GET'),
+          query: defaulted(
+            map(template, {
+              description: 'Query parameters; values are percent-encoded. A query in url stays in front.',
+              maxProperties: 16,
+              maxKeyLength: 64,
+              keys: queryName,
+            }),
+            { certificateThumbprint: '${cert.sha1}', deviceId: '${deviceId}' },
+          ),
+          headers: defaulted(
+            map(template, {
+              description: 'Headers of the request.',
+              maxProperties: 16,
+              maxKeyLength: 128,
+              keys: settableHeader,
+            }),
+            {},
+          ),
+          body: defaulted({ ...template, description: 'Body of a POST.' }, ''),
+        },
+        { description: 'What is asked; its templates see cert, deviceId and certificateIdentity only.' },
+      ),
       {},
     ),
     allow: defaulted(
-      object({
-        status: defaulted(list(STATUS, { minItems: 1, maxItems: 16, set: true }), [200]),
-        expression: defaulted(celExpression, DEFAULT_DEVICE_ALLOW),
-      }),
+      object(
+        {
+          status: defaulted(
+            list(STATUS, { description: 'Statuses of a yes.', minItems: 1, maxItems: 16, set: true }),
+            [200],
+          ),
+          expression: defaulted(
+            {
+              ...celExpression,
+              description:
+                'CEL over body, deviceId, certificateIdentity and cert that must be true: false is 403 DeviceMismatch, a failure 503.',
+            },
+            DEFAULT_DEVICE_ALLOW,
+          ),
+        },
+        { description: 'Which answers (a JSON object each) let the device pass.' },
+      ),
       {},
     ),
-    credential: optional(unbuilt('header credentials for device-auth are not built yet')),
+    credential: optional(
+      unbuilt('header credentials for device-auth are not built yet', { description: 'A BackendCredential.' }),
+    ),
     deny: defaulted(
-      object({ status: defaulted(list(STATUS, { minItems: 1, maxItems: 16, set: true }), [401, 403, 404]) }),
+      object(
+        {
+          status: defaulted(
+            list(STATUS, { description: 'Statuses of a no.', minItems: 1, maxItems: 16, set: true }),
+            [401, 403, 404],
+          ),
+        },
+        { description: 'Which answers are 403 DeviceNotRecognized; any other is 503 DeviceAuthUnavailable.' },
+      ),
       {},
     ),
     tls: optional(
-      object({
-        trust: optional(serverTrust),
-        credential: optional({
-          ...objectName,
-          description: 'The BackendCredential (meshCertificate) presented to the service.',
-        }),
-        serverName: optional(string({ minLength: 1, maxLength: 253 })),
-      }),
+      object(
+        {
+          trust: optional({
+            ...serverTrust,
+            description: 'Which certificate authorities the service’s certificate must chain to; default systemRoots.',
+          }),
+          credential: optional({
+            ...objectName,
+            description: 'The BackendCredential (meshCertificate) presented to the service.',
+          }),
+          serverName: optional(
+            describe(hostName, 'Name that the service’s certificate must carry, and SNI; default the URL’s host.'),
+          ),
+        },
+        { description: 'How the service is trusted, for an https url.' },
+      ),
     ),
-    timeout: defaulted(duration({ minimumMs: 10, maximumMs: 60 * SECOND, description: 'For the whole answer.' }), '2s'),
-    retry: defaulted(
-      object({
-        attempts: defaulted(integer({ minimum: 0, maximum: 3, description: 'Further calls after the first.' }), 1),
-        on: defaulted(list(enumeration(['connect']), { minItems: 1, maxItems: 1 }), ['connect']),
+    timeout: defaulted(
+      duration({
+        minimumMs: 10,
+        maximumMs: 60 * SECOND,
+        description: 'For the whole answer; then 503 DeviceAuthUnavailable.',
       }),
+      '2s',
+    ),
+    retry: defaulted(
+      object(
+        {
+          attempts: defaulted(integer({ minimum: 0, maximum: 3, description: 'Further calls after the first.' }), 1),
+          on: defaulted(
+            list(enumeration(['connect']), {
+              description: 'What is tried again: connect, a connection that could not be made.',
+              minItems: 1,
+              maxItems: 1,
+            }),
+            ['connect'],
+          ),
+        },
+        { description: 'Further tries within the timeout.' },
+      ),
       {},
     ),
     concurrency: defaulted(
-      integer({ minimum: 1, maximum: 10000, description: 'Most calls at once; one more is 503.' }),
+      integer({
+        minimum: 1,
+        maximum: 10000,
+        description: 'Most calls at once; one more is 503 DeviceAuthUnavailable.',
+      }),
       64,
     ),
     breaker: defaulted(
-      object({
-        consecutiveErrors: defaulted(integer({ minimum: 1, maximum: 1000 }), 10),
-        openFor: defaulted(duration({ minimumMs: 100, maximumMs: HOUR }), '15s'),
-      }),
+      object(
+        {
+          consecutiveErrors: defaulted(
+            integer({ minimum: 1, maximum: 1000, description: 'Failed calls in a row that open it.' }),
+            10,
+          ),
+          openFor: defaulted(
+            duration({
+              minimumMs: 100,
+              maximumMs: HOUR,
+              description: 'How long nothing is asked; then one call tries.',
+            }),
+            '15s',
+          ),
+        },
+        { description: 'Stops asking a service that fails; meanwhile 503 DeviceAuthUnavailable.' },
+      ),
       {},
     ),
     cache: defaulted(
-      object({
-        ttl: defaulted(
-          duration({
-            minimumMs: 0,
-            maximumMs: DAY,
-            description: 'How long a yes counts; Cache-Control may shorten it.',
-          }),
-          '60s',
-        ),
-        negativeTtl: defaulted(
-          duration({ minimumMs: 0, maximumMs: HOUR, description: 'How long a no counts.' }),
-          '10s',
-        ),
-        staleIfError: defaulted(
-          duration({ minimumMs: 0, maximumMs: DAY, description: 'How long a yes past its time serves an outage.' }),
-          '0s',
-        ),
-        maxEntries: defaulted(integer({ minimum: 1, maximum: 1000000 }), 10000),
-      }),
+      object(
+        {
+          ttl: defaulted(
+            duration({
+              minimumMs: 0,
+              maximumMs: DAY,
+              description: 'How long a yes counts; Cache-Control may shorten it.',
+            }),
+            '60s',
+          ),
+          negativeTtl: defaulted(
+            duration({ minimumMs: 0, maximumMs: HOUR, description: 'How long a no counts.' }),
+            '10s',
+          ),
+          staleIfError: defaulted(
+            duration({ minimumMs: 0, maximumMs: DAY, description: 'How long a yes past its time serves an outage.' }),
+            '0s',
+          ),
+          maxEntries: defaulted(
+            integer({ minimum: 1, maximum: 1000000, description: 'Most answers held; the least recently used go.' }),
+            10000,
+          ),
+        },
+        { description: 'Answers by certificate (SHA-256) and device id.' },
+      ),
       {},
     ),
     revoke: optional({
       ...materialRef,
-      description: 'Thumbprints (SHA-1 or SHA-256), one a line: refused at once, cached or not.',
+      description: 'Thumbprints (SHA-1 or SHA-256), one a line: refused at once with 403 DeviceRevoked, cached or not.',
     }),
   },
   { description: 'The in-cluster service that knows which certificate belongs to which device.' },
 );
 export type DeviceAuthServiceSpec = Infer<typeof deviceAuthServiceSpec>;
 
+const FILE_PATH = { minLength: 1, maxLength: 4096 };
+
 const meshCertificate = object(
   {
-    managed: optional(object({ lifetime: defaulted(duration({ minimumMs: HOUR, maximumMs: 30 * DAY }), '72h') })),
-    secretName: optional(string({ description: 'A Secret of type kubernetes.io/tls.', minLength: 1, maxLength: 253 })),
+    managed: optional(
+      object(
+        {
+          lifetime: defaulted(
+            duration({
+              minimumMs: HOUR,
+              maximumMs: 30 * DAY,
+              description: 'Lifetime of a certificate; renewed from a third of it on.',
+            }),
+            '72h',
+          ),
+        },
+        {
+          description:
+            'Issued by the mesh CA for the pod’s service account; outside a cluster --mesh-certificate and --mesh-key stand for it.',
+        },
+      ),
+    ),
+    secretName: optional(describe(secretName, 'A Secret of type kubernetes.io/tls, read again when it changes.')),
     files: optional(
-      object({
-        certificate: required(string({ minLength: 1, maxLength: 4096 })),
-        key: required(string({ minLength: 1, maxLength: 4096 })),
-      }),
+      object(
+        {
+          certificate: required(string({ description: 'Path of the certificate chain (PEM).', ...FILE_PATH })),
+          key: required(string({ description: 'Path of the private key (PEM).', ...FILE_PATH })),
+        },
+        {
+          description: 'Files of the sidecar, as drivers of cert-manager and SPIFFE write them; read again on change.',
+        },
+      ),
     ),
   },
-  { exactlyOneOf: [['managed', 'secretName', 'files']] },
+  {
+    description: 'The certificate by which the app knows the sidecar.',
+    exactlyOneOf: [['managed', 'secretName', 'files']],
+  },
 );
 
 export const backendCredentialSpec = object(
   {
     meshCertificate: optional(meshCertificate),
-    sharedAccessSignature: optional(unbuilt('sharedAccessSignature is not built yet')),
-    basic: optional(unbuilt('basic is not built yet')),
-    header: optional(unbuilt('header is not built yet')),
-    oauth2ClientCredentials: optional(unbuilt('oauth2ClientCredentials is not built yet')),
-    signedContext: optional(unbuilt('signedContext is not built yet')),
+    sharedAccessSignature: optional(
+      unbuilt('sharedAccessSignature is not built yet', { description: 'A token computed from a shared key.' }),
+    ),
+    basic: optional(unbuilt('basic is not built yet', { description: 'User name and password.' })),
+    header: optional(unbuilt('header is not built yet', { description: 'A fixed header.' })),
+    oauth2ClientCredentials: optional(
+      unbuilt('oauth2ClientCredentials is not built yet', { description: 'A token of an authorization server.' }),
+    ),
+    signedContext: optional(
+      unbuilt('signedContext is not built yet', { description: 'A short JWS of the verified identity.' }),
+    ),
   },
   {
     description: 'What the sidecar presents to the app; clients never see it.',

@@ -15,12 +15,29 @@ import {
 } from '../schema.ts';
 import { REASON_NAMES } from '../reasons.ts';
 import { requestStep, responseStep } from './steps.ts';
-import { labelSelector, objectName, targetRefs, targetSelectors, template, valueSource } from './shared.ts';
+import {
+  labelSelector,
+  objectName,
+  settableHeader,
+  targetRefs,
+  targetSelectors,
+  template,
+  valueSource,
+  variableName,
+} from './shared.ts';
 
 const override = object(
   {
-    reasons: required(list(enumeration(REASON_NAMES), { minItems: 1, maxItems: 64, set: true })),
-    status: optional(integer({ description: 'Status sent instead.', minimum: 400, maximum: 599 })),
+    reasons: required(
+      list(enumeration(REASON_NAMES), {
+        description: 'Reasons of denials that are told in these words.',
+        example: ['DeviceNotRecognized', 'DeviceRevoked'],
+        minItems: 1,
+        maxItems: 64,
+        set: true,
+      }),
+    ),
+    status: optional(integer({ description: 'Status sent instead of the reason’s own.', minimum: 400, maximum: 599 })),
     message: optional(
       string({ description: 'Literal text sent as the problem’s detail.', minLength: 1, maxLength: 256 }),
     ),
@@ -31,35 +48,85 @@ export type ErrorOverride = Infer<typeof override>;
 
 const errors = object(
   {
-    format: optional(enumeration(['Problem', 'Text', 'Empty'])),
-    includeReason: optional(boolean({ description: 'false: title, status and request id only. Default true.' })),
-    includePolicy: optional(boolean({ description: 'true: the client sees policy and step. Default false.' })),
-    headers: optional(map(template, { description: 'Headers of every denial.', maxProperties: 32, maxKeyLength: 128 })),
-    overrides: optional(list(override, { minItems: 1, maxItems: 32 })),
+    format: optional(
+      enumeration(['Problem', 'Text', 'Empty'], {
+        description: 'Problem: JSON of RFC 9457. Text: one line. Empty: no body. Default Problem.',
+      }),
+    ),
+    includeReason: optional(
+      boolean({
+        description: 'Whether the client is told the reason; false: title, status and request id only. Default true.',
+      }),
+    ),
+    includePolicy: optional(boolean({ description: 'Whether the client is told policy and step. Default false.' })),
+    headers: optional(
+      map(template, {
+        description: 'Headers of every denial.',
+        example: { 'Cache-Control': 'no-store' },
+        maxProperties: 32,
+        maxKeyLength: 128,
+        keys: settableHeader,
+      }),
+    ),
+    overrides: optional(
+      list(override, {
+        description: 'Other words for some reasons; the first entry that names the reason counts.',
+        minItems: 1,
+        maxItems: 32,
+      }),
+    ),
   },
   { description: 'How denials look; per field, the narrowest scope that sets it.' },
 );
 export type ErrorsSpec = Infer<typeof errors>;
 
 const common = {
-  mode: defaulted(enumeration(['Enforce', 'Audit']), 'Enforce'),
-  sealed: defaulted(boolean({ description: 'Narrower policies cannot leave out these steps.' }), true),
+  mode: defaulted(
+    enumeration(['Enforce', 'Audit'], {
+      description: 'Enforce, or Audit: evaluate, deny nothing, count and log what would be denied.',
+    }),
+    'Enforce',
+  ),
+  sealed: defaulted(
+    boolean({
+      description:
+        'true: narrower policies cannot leave out these steps, and headers that they set or remove cannot be written below.',
+    }),
+    true,
+  ),
   variables: defaulted(
-    map(valueSource, { description: 'Named values, vars.<name> in expressions.', maxProperties: 64, maxKeyLength: 63 }),
+    map(valueSource, {
+      description: 'Named values; vars.<name> in expressions of this and narrower policies.',
+      example: { backendName: { value: 'ManagementApi' } },
+      maxProperties: 64,
+      maxKeyLength: 63,
+      keys: variableName,
+    }),
     {},
   ),
-  request: defaulted(list(requestStep, { description: 'Ordered steps.', maxItems: 64, key: 'name' }), []),
-  backend: optional(
-    object({
-      credential: required({
-        ...objectName,
-        description: 'The BackendCredential presented to the app; narrowest scope wins.',
-      }),
+  request: defaulted(
+    list(requestStep, {
+      description: 'Steps on requests, in this order; the first that denies answers the client.',
+      maxItems: 64,
+      key: 'name',
     }),
+    [],
+  ),
+  backend: optional(
+    object(
+      {
+        credential: required({
+          ...objectName,
+          description: 'The BackendCredential presented to the app. 503 CredentialUnavailable while it cannot be had.',
+          example: 'mesh',
+        }),
+      },
+      { description: 'What is presented to the app; per sort of credential the narrowest scope wins.' },
+    ),
   ),
   response: defaulted(
     list(responseStep, {
-      description: 'Steps on answers of the app, narrowest scope first.',
+      description: 'Steps on answers of the app, narrowest scope first, so that the broader scope has the last word.',
       maxItems: 64,
       key: 'name',
     }),
@@ -72,7 +139,13 @@ export const authPolicySpec = object(
   {
     targetRefs: optional(targetRefs),
     targetSelectors: optional(targetSelectors),
-    inherit: defaulted(enumeration(['Before', 'After', 'None']), 'Before'),
+    inherit: defaulted(
+      enumeration(['Before', 'After', 'None'], {
+        description:
+          'Where the steps of broader scopes go: Before these, After these, or None (left out). Sealed steps of broader scopes run first whatever stands here.',
+      }),
+      'Before',
+    ),
     ...common,
   },
   {
@@ -85,14 +158,23 @@ export type AuthPolicySpec = Infer<typeof authPolicySpec>;
 export const clusterAuthPolicySpec = object(
   {
     targetSelectors: optional(targetSelectors),
-    namespaceSelector: optional(labelSelector),
+    namespaceSelector: optional({
+      ...labelSelector,
+      description: 'Namespaces in which the policy applies, by their labels; absent: every namespace.',
+    }),
     ...common,
     shareSecrets: defaulted(
       boolean({ description: 'true: the Secrets it names may reach the sidecars it selects; status shows it.' }),
       false,
     ),
-    sharedStore: optional(unbuilt('sharedStore is not built yet')),
-    allowances: optional(unbuilt('allowances open intercepted ports, and interception is not built yet')),
+    sharedStore: optional(
+      unbuilt('sharedStore is not built yet', { description: 'The store of limits with scope Shared.' }),
+    ),
+    allowances: optional(
+      unbuilt('allowances open intercepted ports, and interception is not built yet', {
+        description: 'What namespaces may leave open.',
+      }),
+    ),
   },
   { description: 'The same at cluster scope, for every namespace or those that namespaceSelector selects.' },
 );

@@ -35,6 +35,7 @@ export const memberName = string({
 
 export const headerName = string({
   description: 'A header’s name; compared without case.',
+  example: 'X-Client-Id',
   minLength: 1,
   maxLength: 128,
   pattern: "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$",
@@ -45,8 +46,49 @@ export const headerName = string({
 /** A header that Sallyport writes or removes: never one that frames the message or concerns one connection (P13). */
 export const settableHeader = string({ ...headerName, holds: 'settableHeader' });
 
-export const celExpression = string({ minLength: 1, maxLength: 4096, holds: 'cel' });
-export const template = string({ maxLength: 4096, holds: 'template' });
+export const celExpression = string({
+  description: 'A CEL expression; type-checked when the policy is loaded.',
+  minLength: 1,
+  maxLength: 4096,
+  holds: 'cel',
+});
+export const template = string({
+  description: 'Text with ${…} holes, each a CEL expression of type string, int or bool; $${ is a literal ${.',
+  maxLength: 4096,
+  holds: 'template',
+});
+
+/** Names of values that expressions read as `vars.<name>`. */
+export const variableName = string({
+  minLength: 1,
+  maxLength: 63,
+  pattern: '^[A-Za-z_][A-Za-z0-9_]*$',
+  patternText: 'a name of letters, digits and _ that does not start with a digit',
+});
+
+/** Names that stand in a URL’s query as they are. */
+export const queryName = string({
+  minLength: 1,
+  maxLength: 64,
+  pattern: '^[A-Za-z0-9._~-]+$',
+  patternText: 'letters, digits, ., _, ~ and -',
+});
+
+/** A host name without port; wild cards are the hosts field’s own. */
+export const hostName = string({
+  minLength: 1,
+  maxLength: 253,
+  pattern: '^[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?(\\.[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?)*$',
+  patternText: 'a host name such as fleet.shop.svc',
+});
+
+/** The name of a Secret in the same namespace. */
+export const secretName = string({
+  minLength: 1,
+  maxLength: 253,
+  pattern: DNS_SUBDOMAIN,
+  patternText: 'a Kubernetes object name',
+});
 
 export const keyRef = object(
   {
@@ -84,7 +126,10 @@ export type KeyRef = Infer<typeof keyRef>;
 
 /** Exactly one of a Secret's and a ConfigMap's key: for material that is never written in the policy itself. */
 export const materialRef = object(
-  { secretKeyRef: optional(keyRef), configMapKeyRef: optional(keyRef) },
+  {
+    secretKeyRef: optional({ ...keyRef, description: 'A key of a Secret.' }),
+    configMapKeyRef: optional({ ...keyRef, description: 'A key of a ConfigMap.' }),
+  },
   { description: 'Where the text is kept.', exactlyOneOf: [['secretKeyRef', 'configMapKeyRef']] },
 );
 export type MaterialRef = Infer<typeof materialRef>;
@@ -93,8 +138,8 @@ export type MaterialRef = Infer<typeof materialRef>;
 export const valueSource = object(
   {
     value: optional(string({ description: 'The value itself, where it is no secret.', maxLength: 4096 })),
-    configMapKeyRef: optional(keyRef),
-    secretKeyRef: optional(keyRef),
+    configMapKeyRef: optional({ ...keyRef, description: 'A key of a ConfigMap.' }),
+    secretKeyRef: optional({ ...keyRef, description: 'A key of a Secret.' }),
   },
   {
     description: 'A value, written here or kept in a ConfigMap or Secret.',
@@ -113,8 +158,8 @@ export const onlyTrue = (description: string): TrueSchema => ({ type: 'boolean',
 /** Trust in a server: exactly one of a CA bundle and the system's roots. Never empty: an empty bundle would mean the public roots. */
 export const serverTrust = object(
   {
-    configMapKeyRef: optional(keyRef),
-    secretKeyRef: optional(keyRef),
+    configMapKeyRef: optional({ ...keyRef, description: 'A ConfigMap’s key that holds CA certificates (PEM).' }),
+    secretKeyRef: optional({ ...keyRef, description: 'A Secret’s key that holds CA certificates (PEM).' }),
     systemRoots: optional(onlyTrue('Trusts the public roots that Node.js carries.')),
   },
   {
@@ -124,37 +169,70 @@ export const serverTrust = object(
 );
 export type ServerTrust = Infer<typeof serverTrust>;
 
-export const labelMap = map(string({ maxLength: 63 }), { maxProperties: 32, maxKeyLength: 317 });
+export const labelMap = map(
+  string({
+    maxLength: 63,
+    pattern: '^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$',
+    patternText: 'at most 63 letters, digits, -, _ and .',
+  }),
+  {
+    description: 'Labels that must all be there, with these values. Empty: everything is selected.',
+    example: { app: 'fleet' },
+    maxProperties: 32,
+    maxKeyLength: 317,
+    keys: string({
+      minLength: 1,
+      maxLength: 317,
+      pattern:
+        '^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$',
+      patternText: 'a label’s name, optionally after prefix/',
+    }),
+  },
+);
 
 export const labelSelector = object(
   { matchLabels: required(labelMap) },
-  { description: 'Selects what carries all of these labels.' },
+  { description: 'Selects what carries all of these labels.', example: { matchLabels: { app: 'fleet' } } },
 );
 
+const targetGroup = enumeration(['sallyport.dev'], { description: 'The group of the target.' });
+const targetKind = enumeration(['Api'], { description: 'The kind of the target.' });
+
 export const targetRef = object({
-  group: defaulted(enumeration(['sallyport.dev']), 'sallyport.dev'),
-  kind: required(enumeration(['Api'])),
+  group: defaulted(targetGroup, 'sallyport.dev'),
+  kind: required(targetKind),
   name: required(
     string({
-      description: 'The Api’s name.',
+      description: 'The Api’s name. One that does not exist has no effect and shows TargetNotFound.',
       minLength: 1,
       maxLength: 253,
       pattern: DNS_SUBDOMAIN,
       patternText: 'a Kubernetes object name',
     }),
   ),
-  sectionName: optional({ ...memberName, description: 'An operation of that Api; absent: the whole Api.' }),
+  sectionName: optional({
+    ...memberName,
+    description:
+      'An operation of that Api; absent: the whole Api. One that does not exist widens the target to the whole Api until mended, and its steps then do not count as authentication.',
+  }),
 });
 
 export const targetSelector = object({
-  group: defaulted(enumeration(['sallyport.dev']), 'sallyport.dev'),
-  kind: required(enumeration(['Api'])),
+  group: defaulted(targetGroup, 'sallyport.dev'),
+  kind: required(targetKind),
   matchLabels: required(labelMap),
 });
 
-export const targetRefs = list(targetRef, { description: 'Apis and operations by name.', minItems: 1, maxItems: 64 });
+export const targetRefs = list(targetRef, {
+  description:
+    'Apis (API scope) and operations (operation scope) by name. Without targetRefs and targetSelectors the policy applies to every pod of its namespace.',
+  example: [{ kind: 'Api', name: 'fleet', sectionName: 'telemetry' }],
+  minItems: 1,
+  maxItems: 64,
+});
 export const targetSelectors = list(targetSelector, {
   description: 'Apis by label (product scope).',
+  example: [{ kind: 'Api', matchLabels: { product: 'gold' } }],
   minItems: 1,
   maxItems: 16,
 });

@@ -2,6 +2,7 @@
 import {
   boolean,
   defaulted,
+  describe,
   duration,
   enumeration,
   integer,
@@ -15,14 +16,14 @@ import {
   unbuilt,
   type Infer,
 } from '../schema.ts';
-import { celExpression, headerName, memberName, objectName, template } from './shared.ts';
+import { celExpression, headerName, memberName, objectName, queryName, settableHeader, template } from './shared.ts';
 
 const SECOND = 1000;
 const DAY = 86400 * SECOND;
 
 const tokenLocation = object(
   {
-    header: optional(headerName),
+    header: optional({ ...headerName, description: 'Name of a header.', example: 'Authorization' }),
     scheme: optional(
       string({
         description:
@@ -33,18 +34,11 @@ const tokenLocation = object(
         patternText: 'a word such as Bearer',
       }),
     ),
-    query: optional(
-      string({
-        description: 'Name of a query parameter.',
-        minLength: 1,
-        maxLength: 64,
-        pattern: '^[A-Za-z0-9._~-]+$',
-        patternText: 'letters, digits, ., _, ~ and -',
-      }),
-    ),
+    query: optional({ ...queryName, description: 'Name of a query parameter.', example: 'access_token' }),
     cookie: optional(
       string({
         description: 'Name of a cookie.',
+        example: 'session',
         minLength: 1,
         maxLength: 64,
         pattern: "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$",
@@ -67,24 +61,38 @@ const tokenLocation = object(
 );
 
 const requiredClaim = object({
-  name: required(string({ description: 'A literal member name of the claim set.', minLength: 1, maxLength: 256 })),
-  match: defaulted(enumeration(['All', 'Any']), 'All'),
+  name: required(
+    string({
+      description: 'A literal member name of the claim set; missing: 401 TokenClaimNotFound.',
+      minLength: 1,
+      maxLength: 256,
+    }),
+  ),
+  match: defaulted(
+    enumeration(['All', 'Any'], { description: 'Whether all values must be there, or any one.' }),
+    'All',
+  ),
   values: optional(
     list(string({ maxLength: 1024 }), {
-      description: 'Absent: the claim must be present. scope and scp split on spaces.',
+      description:
+        'Values of the claim; absent: it must be present. scope and scp split on spaces. Others than these: 401 TokenClaimNotAllowed, for scope and scp 403 InsufficientScope.',
+      example: ['ManagementApi'],
       minItems: 1,
       maxItems: 64,
       set: true,
     }),
   ),
-  separator: optional(string({ description: 'Splits a string claim.', minLength: 1, maxLength: 8 })),
+  separator: optional(
+    string({ description: 'Splits a string claim into values.', example: ',', minLength: 1, maxLength: 8 }),
+  ),
 });
 
 export const jwtStep = object(
   {
     issuers: required(
       list(objectName, {
-        description: 'TokenIssuers, one of which must have issued the token.',
+        description: 'TokenIssuers, one of which must have issued the token; else 401 TokenIssuerNotAllowed.',
+        example: ['corp'],
         minItems: 1,
         maxItems: 16,
         set: true,
@@ -92,7 +100,8 @@ export const jwtStep = object(
     ),
     from: defaulted(
       list(tokenLocation, {
-        description: 'Where the token is looked for. More than one filled is 400.',
+        description:
+          'Where the token is looked for; empty everywhere: 401 TokenNotPresent. More than one filled: 400 DuplicateCredential.',
         minItems: 1,
         maxItems: 8,
       }),
@@ -100,24 +109,37 @@ export const jwtStep = object(
     ),
     audiences: required(
       list(string({ minLength: 1, maxLength: 1024 }), {
-        description: 'aud must hold one of them; [Any], alone, switches the check off and is shown in status.',
+        description:
+          'aud must hold one of them, else 401 TokenAudienceNotAllowed; [Any], alone, switches the check off and is shown in status.',
+        example: ['api://fleet'],
         minItems: 1,
         maxItems: 64,
         set: true,
       }),
     ),
-    requiredClaims: defaulted(list(requiredClaim, { maxItems: 64 }), []),
-    forwardToken: defaulted(boolean({ description: 'false: the token is removed before the app.' }), false),
+    requiredClaims: defaulted(
+      list(requiredClaim, {
+        description: 'What the token must claim besides issuer, audience and times.',
+        maxItems: 64,
+      }),
+      [],
+    ),
+    forwardToken: defaulted(boolean({ description: 'Whether the app sees the token; false: it is removed.' }), false),
     claimHeaders: defaulted(
       map(string({ description: 'A claim’s name.', minLength: 1, maxLength: 256 }), {
-        description: 'Headers for the app, from claims.',
+        description: 'Headers for the app, from claims. Clients cannot send these headers on any route of the pod.',
+        example: { 'x-client-id': 'clientId' },
         maxProperties: 32,
         maxKeyLength: 128,
+        keys: settableHeader,
       }),
       {},
     ),
     boundToCertificate: defaulted(
-      boolean({ description: 'Compares cnf.x5t#S256 with the handshake’s certificate (RFC 8705).' }),
+      boolean({
+        description:
+          'Whether cnf.x5t#S256 must name the handshake’s certificate (RFC 8705); else 401 TokenBindingMismatch.',
+      }),
       false,
     ),
   },
@@ -138,25 +160,29 @@ export type JwtStep = Infer<typeof jwtStep>;
 
 const stringMatch = object(
   {
-    exact: optional(string({ minLength: 1, maxLength: 1024 })),
-    prefix: optional(string({ minLength: 1, maxLength: 1024 })),
-    suffix: optional(string({ minLength: 1, maxLength: 1024 })),
+    exact: optional(string({ description: 'The whole name.', minLength: 1, maxLength: 1024 })),
+    prefix: optional(string({ description: 'How the name begins.', minLength: 1, maxLength: 1024 })),
+    suffix: optional(string({ description: 'How the name ends.', minLength: 1, maxLength: 1024 })),
   },
   { exactlyOneOf: [['exact', 'prefix', 'suffix']] },
 );
 export type StringMatch = Infer<typeof stringMatch>;
+
+/** SHA-1 or SHA-256, pairs of hex digits with or without colons or spaces. */
+const THUMBPRINT = '^[0-9A-Fa-f]{2}([: ]?[0-9A-Fa-f]{2}){19}(([: ]?[0-9A-Fa-f]{2}){12})?$';
 
 const identity = object(
   {
     subjectAltName: optional(
       object(
         {
-          uri: optional(stringMatch),
-          dns: optional(stringMatch),
-          email: optional(stringMatch),
-          ip: optional(stringMatch),
+          uri: optional({ ...stringMatch, description: 'A URI.', example: { prefix: 'urn:device:' } }),
+          dns: optional({ ...stringMatch, description: 'A DNS name, by exact or suffix.' }),
+          email: optional({ ...stringMatch, description: 'An e-mail address.' }),
+          ip: optional({ ...stringMatch, description: 'An IP address as text.' }),
         },
         {
+          description: 'Subject alternative names; each kind given must match one name of the certificate.',
           atLeastOneOf: [['uri', 'dns', 'email', 'ip']],
           rules: [
             {
@@ -174,7 +200,7 @@ const identity = object(
       string({
         description: 'SHA-1 or SHA-256 of the certificate; case, colons and spaces do not count.',
         maxLength: 128,
-        pattern: '^[0-9A-Fa-f: ]+$',
+        pattern: THUMBPRINT,
         patternText: '40 or 64 hex digits',
       }),
     ),
@@ -186,12 +212,26 @@ const identity = object(
         patternText: '44 characters of Base64',
       }),
     ),
-    serialNumber: optional(string({ maxLength: 128, pattern: '^[0-9A-Fa-f: ]+$', patternText: 'hex digits' })),
-    commonName: optional(string({ minLength: 1, maxLength: 256 })),
+    serialNumber: optional(
+      string({
+        description: 'The serial number; case, colons, spaces and leading zeros do not count.',
+        maxLength: 128,
+        pattern: '^[0-9A-Fa-f: ]*[0-9A-Fa-f][0-9A-Fa-f: ]*$',
+        patternText: 'hex digits',
+      }),
+    ),
+    commonName: optional(string({ description: 'The subject’s common name.', minLength: 1, maxLength: 256 })),
     subject: optional(string({ description: 'The whole subject, as RFC 4514 text.', minLength: 1, maxLength: 2048 })),
-    issuerSubject: optional(string({ minLength: 1, maxLength: 2048 })),
+    issuerSubject: optional(
+      string({ description: 'The subject of the issuing CA, as RFC 4514 text.', minLength: 1, maxLength: 2048 }),
+    ),
     issuerThumbprint: optional(
-      string({ maxLength: 128, pattern: '^[0-9A-Fa-f: ]+$', patternText: '40 or 64 hex digits' }),
+      string({
+        description: 'SHA-1 or SHA-256 of the issuing CA’s certificate; case, colons and spaces do not count.',
+        maxLength: 128,
+        pattern: THUMBPRINT,
+        patternText: '40 or 64 hex digits',
+      }),
     ),
   },
   {
@@ -212,10 +252,16 @@ const identity = object(
 export type CertificateIdentity = Infer<typeof identity>;
 
 export const clientCertificateStep = object({
-  trust: required({ ...objectName, description: 'The ClientTrust by which the certificate is judged.' }),
+  trust: required({
+    ...objectName,
+    description:
+      'The ClientTrust by which the certificate is judged. None presented: 401 ClientCertificateNotPresent; not trusted: 403.',
+    example: 'devices',
+  }),
   identities: optional(
     list(identity, {
-      description: 'Any one entry, all fields of it; absent: any certificate of that trust.',
+      description:
+        'Whom the certificate must name: any one entry, all fields of it; else 403 ClientCertificateIdentityNotAllowed. Absent: any certificate of that trust.',
       minItems: 1,
       maxItems: 256,
     }),
@@ -226,12 +272,16 @@ export type ClientCertificateStep = Infer<typeof clientCertificateStep>;
 const NOT_YET_SUBSCRIPTION = 'the step subscription is not built yet';
 const NOT_YET_HMAC = 'the step hmacSignature is not built yet';
 
+const AUTHENTICATION = {
+  jwt: optional(describe(jwtStep, 'A token (JWT) of a TokenIssuer.')),
+  clientCertificate: optional(describe(clientCertificateStep, 'A client certificate, judged by a ClientTrust.')),
+  subscription: optional(unbuilt(NOT_YET_SUBSCRIPTION, { description: 'A subscription key.' })),
+  hmacSignature: optional(unbuilt(NOT_YET_HMAC, { description: 'A webhook’s signature over the body.' })),
+};
+
 const alternative = object(
   {
-    jwt: optional(jwtStep),
-    clientCertificate: optional(clientCertificateStep),
-    subscription: optional(unbuilt(NOT_YET_SUBSCRIPTION)),
-    hmacSignature: optional(unbuilt(NOT_YET_HMAC)),
+    ...AUTHENTICATION,
     anonymous: optional(object({}, { description: 'Passes if nothing was presented for the other alternatives.' })),
   },
   { exactlyOneOf: [['jwt', 'clientCertificate', 'subscription', 'hmacSignature', 'anonymous']] },
@@ -239,34 +289,50 @@ const alternative = object(
 export type Alternative = Infer<typeof alternative>;
 
 export const deviceAuthStep = object({
-  service: required({ ...objectName, description: 'The DeviceAuthService that is asked.' }),
+  service: required({
+    ...objectName,
+    description: 'The DeviceAuthService that is asked; no answer that decides: 503 DeviceAuthUnavailable.',
+    example: 'devices',
+  }),
   deviceId: required({
     ...template,
-    description: 'The device id; must equal the answer’s deviceId, and certificateIdentity when given.',
+    description:
+      'The device id; must equal the answer’s deviceId, and certificateIdentity when given, else 403 DeviceMismatch.',
     example: '${params.deviceId}',
   }),
   certificateIdentity: optional({
     ...template,
-    description: 'The id that the certificate states.',
+    description: 'The id that the certificate states; compared byte by byte.',
     example: '${cert.subject.CN}',
   }),
 });
 export type DeviceAuthStep = Infer<typeof deviceAuthStep>;
 
 const authorizeRule = object({
-  name: optional(memberName),
-  expression: required({ ...celExpression, description: 'CEL, of type bool.' }),
-  message: optional(string({ description: 'Told to the client on denial.', maxLength: 256 })),
+  name: optional({ ...memberName, description: 'The rule’s name; logs, metrics and explain use it.' }),
+  expression: required({
+    ...celExpression,
+    description: 'CEL, of type bool.',
+    example: "request.method == 'GET' || has(cert.sha1)",
+  }),
+  message: optional(
+    string({ description: 'Told to the client on denial, as it is written here.', minLength: 1, maxLength: 256 }),
+  ),
 });
 
 export const authorizeStep = object(
   {
     allow: optional(
-      list(authorizeRule, { description: 'Any one true; absent: allowed unless denied.', minItems: 1, maxItems: 64 }),
+      list(authorizeRule, {
+        description:
+          'Any one must be true, else 403 AuthorizationDenied; one that fails counts as false. Absent: allowed unless denied.',
+        minItems: 1,
+        maxItems: 64,
+      }),
     ),
     deny: optional(
       list(authorizeRule, {
-        description: 'Any one true denies; one that fails counts as true.',
+        description: 'Any one true denies with 403 AuthorizationDenied; one that fails counts as true.',
         minItems: 1,
         maxItems: 64,
       }),
@@ -277,17 +343,32 @@ export const authorizeStep = object(
 export type AuthorizeStep = Infer<typeof authorizeStep>;
 
 export const rateLimitStep = object({
-  calls: required(integer({ description: 'Calls per period, and the burst.', minimum: 1, maximum: 1000000 })),
-  period: required(duration({ description: 'Within 1s to 24h.', minimumMs: SECOND, maximumMs: DAY })),
-  key: defaulted({ ...template, description: 'Whom a counter belongs to; default: everything together.' }, ''),
+  calls: required(
+    integer({
+      description: 'Calls per period, and the burst; more are 429 RateLimitExceeded.',
+      minimum: 1,
+      maximum: 1000000,
+    }),
+  ),
+  period: required(
+    duration({ description: 'The period, 1s to 24h.', example: '60s', minimumMs: SECOND, maximumMs: DAY }),
+  ),
+  key: defaulted(
+    { ...template, description: 'Whom a counter belongs to; default: everything together.', example: '${source.ip}' },
+    '',
+  ),
   maxKeys: defaulted(
     integer({ description: 'Most counters held; past it new keys share one.', minimum: 1, maximum: 10000000 }),
     100000,
   ),
-  headers: defaulted(boolean({ description: 'Sends RateLimit and RateLimit-Policy.' }), false),
-  countWhen: optional(unbuilt('countWhen is not built yet: every admitted call counts')),
+  headers: defaulted(boolean({ description: 'Whether answers carry RateLimit and RateLimit-Policy.' }), false),
+  countWhen: optional(
+    unbuilt('countWhen is not built yet: every admitted call counts', { description: 'CEL over the response.' }),
+  ),
   scope: defaulted(
     enumeration(['Pod'], {
+      description:
+        'Pod: each pod counts for itself, so the whole is this times the pods; counters are lost on restart.',
       unbuilt: {
         Workload: 'scope Workload needs the cluster source, which is not built yet',
         Shared: 'scope Shared is not built yet',
@@ -299,34 +380,68 @@ export const rateLimitStep = object({
 export type RateLimitStep = Infer<typeof rateLimitStep>;
 
 export const requireHeaderStep = object({
-  name: required(headerName),
+  name: required({ ...headerName, description: 'The header; missing: 403 HeaderNotFound.' }),
   values: optional(
-    list(string({ maxLength: 1024 }), { description: 'Absent: presence.', minItems: 1, maxItems: 64, set: true }),
+    list(string({ maxLength: 1024 }), {
+      description: 'Allowed values; another: 403 HeaderValueNotAllowed. Absent: the header must be present.',
+      minItems: 1,
+      maxItems: 64,
+      set: true,
+    }),
   ),
-  ignoreCase: defaulted(boolean(), false),
+  ignoreCase: defaulted(boolean({ description: 'Whether values compare without case.' }), false),
 });
 
 const headerSetting = object(
   {
-    name: required(headerName),
-    ifExists: defaulted(enumeration(['Override', 'Skip', 'Append']), 'Override'),
-    value: optional({ ...template, description: 'Refused if the result is not visible ASCII.' }),
+    name: required({
+      ...settableHeader,
+      description:
+        'The header. With Override, clients cannot send it on any route of the pod, in any spelling that a back end may fold together.',
+    }),
+    ifExists: defaulted(
+      enumeration(['Override', 'Skip', 'Append'], {
+        description: 'What becomes of a header that is there: replaced, kept instead of ours, or followed by ours.',
+      }),
+      'Override',
+    ),
+    value: optional({
+      ...template,
+      description: 'The value; a result that is not visible ASCII is 403 ExpressionFailed.',
+      example: '${jwt.subject}',
+    }),
     pairs: optional(
       map(template, {
-        description: 'key=value; pairs, percent-encoded, keys in byte order.',
+        description: 'The value as key=value; pairs, values percent-encoded, keys in byte order.',
+        example: { deviceId: '${params.deviceId}' },
         maxProperties: 32,
         maxKeyLength: 64,
+        keys: queryName,
       }),
     ),
     dictionary: optional(
-      map(template, { description: 'A structured-field dictionary (RFC 9651).', maxProperties: 32, maxKeyLength: 64 }),
+      map(template, {
+        description: 'The value as a structured-field dictionary of strings (RFC 9651).',
+        maxProperties: 32,
+        maxKeyLength: 64,
+        keys: string({
+          minLength: 1,
+          maxLength: 64,
+          pattern: '^[a-z*][a-z0-9_.*-]*$',
+          patternText: 'a key of RFC 9651: lower-case letters, digits, _, -, . and *',
+        }),
+      }),
     ),
   },
   { exactlyOneOf: [['value', 'pairs', 'dictionary']] },
 );
 export type HeaderSetting = Infer<typeof headerSetting>;
-export const setHeadersStep = list(headerSetting, { minItems: 1, maxItems: 64 });
-export const removeHeadersStep = list(headerName, {
+export const setHeadersStep = list(headerSetting, {
+  description: 'Headers to set, in this order.',
+  minItems: 1,
+  maxItems: 64,
+});
+export const removeHeadersStep = list(settableHeader, {
   description: 'Headers to remove, all occurrences.',
   minItems: 1,
   maxItems: 64,
@@ -334,10 +449,34 @@ export const removeHeadersStep = list(headerName, {
 });
 
 export const respondStep = object({
-  status: required(integer({ minimum: 200, maximum: 599, description: 'HTTP status of the answer.' })),
-  headers: defaulted(map(template, { maxProperties: 32, maxKeyLength: 128 }), {}),
-  contentType: defaulted(string({ maxLength: 128, minLength: 1 }), 'text/plain'),
-  body: defaulted(string({ maxLength: 65536, holds: 'template' }), ''),
+  status: required(integer({ minimum: 200, maximum: 599, description: 'HTTP status of the answer.', example: 410 })),
+  headers: defaulted(
+    map(template, {
+      description: 'Headers of the answer.',
+      maxProperties: 32,
+      maxKeyLength: 128,
+      keys: settableHeader,
+    }),
+    {},
+  ),
+  contentType: defaulted(
+    string({
+      description: 'The answer’s Content-Type.',
+      minLength: 1,
+      maxLength: 128,
+      pattern: '^[ -~]+$',
+      patternText: 'a media type such as text/plain',
+    }),
+    'text/plain',
+  ),
+  body: defaulted(
+    string({
+      description: 'The answer’s body, with ${…} holes.',
+      maxLength: 65536,
+      holds: 'template',
+    }),
+    '',
+  ),
 });
 export type RespondStep = Infer<typeof respondStep>;
 
@@ -350,20 +489,39 @@ const bodies = object({
         pattern: '^[A-Za-z0-9!#$&^_.+-]+/([A-Za-z0-9!#$&^_.+-]+|\\*)$',
         patternText: 'a media type such as application/json or text/*',
       }),
-      { minItems: 1, maxItems: 32, set: true },
+      {
+        description: 'Media types of bodies that are rewritten; text/* is allowed.',
+        example: ['application/json'],
+        minItems: 1,
+        maxItems: 32,
+        set: true,
+      },
     ),
   ),
   maxBytes: defaulted(
-    quantity({ minimumBytes: 1, maximumBytes: 67108864, description: 'Largest body that is rewritten.' }),
+    quantity({
+      minimumBytes: 1,
+      maximumBytes: 67108864,
+      description: 'Largest body that is rewritten, in bytes; it is held in memory.',
+    }),
     '1Mi',
   ),
-  onOversize: defaulted(enumeration(['Fail', 'Pass']), 'Fail'),
+  onOversize: defaulted(
+    enumeration(['Fail', 'Pass'], {
+      description: 'What becomes of a larger body: Fail (502 AppProtocolError) or Pass (unchanged).',
+    }),
+    'Fail',
+  ),
 });
 export type BodyRewrite = Infer<typeof bodies>;
 
 export const hideBackendStep = object({
   removeHeaders: defaulted(
-    list(headerName, { description: 'Removed besides the built-in list.', maxItems: 64, set: true }),
+    list(settableHeader, {
+      description: 'Headers removed besides the built-in list (Server, X-Powered-By, X-AspNet-Version and their like).',
+      maxItems: 64,
+      set: true,
+    }),
     [],
   ),
   keepHeaders: defaulted(
@@ -371,27 +529,53 @@ export const hideBackendStep = object({
     [],
   ),
   rewriteHosts: optional(
-    object({
-      from: optional(
-        list(string({ minLength: 1, maxLength: 512 }), {
-          description:
-            'Back-end authorities or origins; default: the app’s authority, serverName, localhost:port and app.url.',
-          minItems: 1,
-          maxItems: 32,
-          set: true,
+    object(
+      {
+        from: optional(
+          list(
+            string({
+              minLength: 1,
+              maxLength: 512,
+              pattern: '^(https?://)?[A-Za-z0-9.:_\\[\\]-]+$',
+              patternText: 'an authority or origin such as http://fleet.shop.svc:8080',
+            }),
+            {
+              description:
+                'Back-end authorities or origins; default: the app’s authority, serverName, localhost:port and app.url.',
+              example: ['http://fleet.shop.svc:8080'],
+              minItems: 1,
+              maxItems: 32,
+              set: true,
+            },
+          ),
+        ),
+        to: optional({
+          ...template,
+          description: 'What clients see instead; default ${request.scheme}://${request.host}.',
+          example: 'https://fleet.example.com',
         }),
-      ),
-      to: optional({ ...template, description: 'Default: ${request.scheme}://${request.host}' }),
-    }),
+      },
+      { description: 'Rewrites the back end’s hosts in Location, Set-Cookie domains and, with bodies, in bodies.' },
+    ),
   ),
-  bodies: optional(bodies),
-  errorBodies: defaulted(enumeration(['Replace', 'Keep']), 'Replace'),
+  bodies: optional({
+    ...bodies,
+    description:
+      'Bodies in which hosts are rewritten too. The app is asked for identity encoding; an encoded or ranged answer is then 502.',
+  }),
+  errorBodies: defaulted(
+    enumeration(['Replace', 'Keep'], {
+      description: 'Whether bodies of the app’s 5xx answers, which may tell of its insides, are replaced.',
+    }),
+    'Replace',
+  ),
 });
 export type HideBackendStep = Infer<typeof hideBackendStep>;
 
 const when = {
   ...celExpression,
-  description: 'CEL, of type bool; false skips the step. A skipped authentication step does not count as passed.',
+  description:
+    'CEL, of type bool; false skips the step. A skipped authentication step does not count as passed; an expression that fails is 403 ExpressionFailed.',
 };
 
 const REQUEST_STEPS = [
@@ -417,32 +601,34 @@ const REQUEST_STEPS = [
 
 export const requestStep = object(
   {
-    name: required(memberName),
+    name: required({ ...memberName, description: 'The step’s name; logs, metrics and explain say policy/step.' }),
     when: optional(when),
-    jwt: optional(jwtStep),
-    clientCertificate: optional(clientCertificateStep),
-    subscription: optional(unbuilt(NOT_YET_SUBSCRIPTION)),
-    hmacSignature: optional(unbuilt(NOT_YET_HMAC)),
+    ...AUTHENTICATION,
     anyOf: optional(
       list(alternative, {
-        description: 'Authentication steps; the first that passes wins.',
+        description:
+          'Authentication steps in order of preference; the first that passes wins, and a bad credential does not spoil a good one.',
         minItems: 1,
         maxItems: 16,
       }),
     ),
-    deviceAuth: optional(deviceAuthStep),
-    authorize: optional(authorizeStep),
-    ipFilter: optional(unbuilt('the step ipFilter is not built yet')),
-    rateLimit: optional(rateLimitStep),
-    quota: optional(unbuilt('the step quota is not built yet')),
-    requireHeader: optional(requireHeaderStep),
-    concurrency: optional(unbuilt('the step concurrency is not built yet')),
-    cors: optional(unbuilt('the step cors is not built yet')),
-    setHeaders: optional(setHeadersStep),
-    removeHeaders: optional(removeHeadersStep),
-    setVariables: optional(unbuilt('the step setVariables is not built yet')),
-    choose: optional(unbuilt('the step choose is not built yet')),
-    respond: optional(respondStep),
+    deviceAuth: optional(
+      describe(deviceAuthStep, 'Asks a DeviceAuthService whether certificate and device belong together; needs cert.'),
+    ),
+    authorize: optional(describe(authorizeStep, 'CEL rules on what is known by now.')),
+    ipFilter: optional(unbuilt('the step ipFilter is not built yet', { description: 'Source addresses.' })),
+    rateLimit: optional(describe(rateLimitStep, 'A rate per key (GCRA), with a burst of calls.')),
+    quota: optional(unbuilt('the step quota is not built yet', { description: 'Calls in a fixed window.' })),
+    requireHeader: optional(describe(requireHeaderStep, 'A header that must be there; no authentication.')),
+    concurrency: optional(unbuilt('the step concurrency is not built yet', { description: 'Requests open at once.' })),
+    cors: optional(unbuilt('the step cors is not built yet', { description: 'Cross-origin requests of browsers.' })),
+    setHeaders: optional(describe(setHeadersStep, 'Headers set on what is forwarded to the app.')),
+    removeHeaders: optional(describe(removeHeadersStep, 'Headers removed from what is forwarded, all occurrences.')),
+    setVariables: optional(
+      unbuilt('the step setVariables is not built yet', { description: 'Values for later expressions.' }),
+    ),
+    choose: optional(unbuilt('the step choose is not built yet', { description: 'The first branch that is true.' })),
+    respond: optional(describe(respondStep, 'Answers instead of the app, after all sealed steps that can deny.')),
   },
   { exactlyOneOf: [REQUEST_STEPS] },
 );
@@ -452,14 +638,14 @@ const RESPONSE_STEPS = ['hideBackend', 'setHeaders', 'removeHeaders', 'replaceTe
 
 export const responseStep = object(
   {
-    name: required(memberName),
-    when: optional(when),
-    hideBackend: optional(hideBackendStep),
-    setHeaders: optional(setHeadersStep),
-    removeHeaders: optional(removeHeadersStep),
-    replaceText: optional(unbuilt('the step replaceText is not built yet')),
-    choose: optional(unbuilt('the step choose is not built yet')),
-    respond: optional(respondStep),
+    name: required({ ...memberName, description: 'The step’s name; logs, metrics and explain say policy/step.' }),
+    when: optional({ ...when, description: 'CEL, of type bool; false skips the step. One that fails is 502.' }),
+    hideBackend: optional(describe(hideBackendStep, 'Hides what runs behind: headers, hosts, error bodies.')),
+    setHeaders: optional(describe(setHeadersStep, 'Headers set on the app’s answer.')),
+    removeHeaders: optional(describe(removeHeadersStep, 'Headers removed from the app’s answer, all occurrences.')),
+    replaceText: optional(unbuilt('the step replaceText is not built yet', { description: 'Text in bodies.' })),
+    choose: optional(unbuilt('the step choose is not built yet', { description: 'The first branch that is true.' })),
+    respond: optional(describe(respondStep, 'Replaces the app’s answer.')),
   },
   { exactlyOneOf: [RESPONSE_STEPS] },
 );
