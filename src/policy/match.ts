@@ -145,7 +145,7 @@ function createTarget({ target, template, methods, rest }: MatchEntry): Target {
   const parameters = template.segments.flatMap((segment, index) =>
     segment.kind === 'parameter' ? [{ name: segment.name, index }] : [],
   );
-  const rank = template.segments.map(segment => (segment.kind === 'literal' ? 2 : 1));
+  const rank: number[] = template.segments.map(segment => (segment.kind === 'literal' ? 2 : 1));
   if (template.wildcard || rest) rank.push(rest ? -1 : 0);
   const common = { parameters, rank, withMethod: methods !== undefined };
   if ('kind' in target) return { match: target, ...common };

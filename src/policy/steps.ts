@@ -132,6 +132,8 @@ export interface CompiledHideBackend {
   readonly removeHeaders: readonly string[];
   /** Lower-case names that a prefix of removeHeaders covers and that stay all the same. */
   readonly keepHeaders: readonly string[];
+  /** Both of these by lower-case name: createHeaderMatcher(removeHeaders, keepHeaders). */
+  readonly removes: (lower: string) => boolean;
   /** Back-end authorities and origins, longest first. */
   readonly from: readonly string[];
   /** Renders to an origin: scheme://authority. */

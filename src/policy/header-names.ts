@@ -1,0 +1,46 @@
+/** Headers that a step writes or reads, for rules S4 and P13. */
+import { foldName } from '../http/head.ts';
+import type { RequestStep } from '../api/kinds/steps.ts';
+
+/** The authentication steps of a step: itself, or its alternatives. */
+export function listAuthentication(step: RequestStep): readonly Pick<RequestStep, 'jwt' | 'clientCertificate'>[] {
+  return step.anyOf ?? [step];
+}
+
+export const isAuthentication = (type: string): boolean =>
+  type === 'jwt' || type === 'clientCertificate' || type === 'anyOf';
+
+/** Lower-case names of headers from which the step's tokens are read. */
+export function listReadHeaders(step: RequestStep): readonly string[] {
+  return listAuthentication(step).flatMap(({ jwt }) =>
+    (jwt?.from ?? []).flatMap(({ header }) => (header === undefined ? [] : [header.toLowerCase()])),
+  );
+}
+
+export interface WrittenHeader {
+  readonly name: string;
+  /** Where in the step, relative to it. */
+  readonly field: string;
+  /** Whether the client's header of that name is removed on every route (setHeaders with Override, claimHeaders). */
+  readonly reserved: boolean;
+}
+
+/** Headers that the step sets on what is forwarded. */
+export function listWrittenHeaders(step: RequestStep): readonly WrittenHeader[] {
+  const set = (step.setHeaders ?? []).map(({ name, ifExists }, index) => ({
+    name,
+    field: `setHeaders[${index}].name`,
+    reserved: ifExists === 'Override',
+  }));
+  const claims = listAuthentication(step).flatMap(({ jwt }, index) =>
+    Object.keys(jwt?.claimHeaders ?? {}).map(name => ({
+      name,
+      field: `${step.anyOf === undefined ? '' : `anyOf[${index}].`}jwt.claimHeaders`,
+      reserved: true,
+    })),
+  );
+  return [...set, ...claims];
+}
+
+/** The names under which headers count as the same. */
+export const foldNames = (names: readonly string[]): ReadonlySet<string> => new Set(names.map(foldName));

@@ -1,0 +1,291 @@
+/** One policy compiled by itself: everything that does not depend on the route. Routes share it (pipelines.ts). */
+import type { ErrorsSpec } from '../api/kinds/policy.ts';
+import type { ObjectKey } from '../api/object.ts';
+import type { ResponseStep, RequestStep } from '../api/kinds/steps.ts';
+import { foldName } from '../http/head.ts';
+import { quote } from '../api/words.ts';
+import { createPolicyEnvironment, NOTHING, shapeStep, type Environment, type Members, type Shape } from './cel-environment.ts';
+import { compileExpression, type CompiledExpression, type Expected } from './cel.ts';
+import type { Reference } from './cel-inspect.ts';
+import { compareBytes } from './encoding.ts';
+import type { Expression, Template } from './expression.ts';
+import { listReadHeaders, listWrittenHeaders } from './header-names.ts';
+import { knownCredentials, type Supporting } from './supporting.ts';
+import { readKeyRef, requireObject, type Lookup } from './references.ts';
+import type { ObjectReport } from './report.ts';
+import { compileRequestStep } from './request-steps.ts';
+import { compileResponseStep, type ResponseBody } from './response-steps.ts';
+import type { PolicyObject } from './scopes.ts';
+import type { StepBody } from './steps.ts';
+import { compileDictionary, compilePairs, compileTemplate, type TextPlace } from './template.ts';
+import type { Problem } from './cel-inspect.ts';
+
+/** What the routes of a policy have in common, and what only some of them have (E10). */
+export interface Surroundings {
+  readonly params: ReadonlySet<string>;
+  /** Parameters that every route has. */
+  readonly commonParams: ReadonlySet<string>;
+  /** Steps of broader policies that run before this one's, in some route and in every route (E7). */
+  readonly steps: Members;
+  readonly commonSteps: ReadonlySet<string>;
+  readonly vars: ReadonlySet<string>;
+  readonly commonVars: ReadonlySet<string>;
+}
+
+export interface BodyContext {
+  readonly supporting: Supporting;
+  readonly lookup: Lookup;
+  readonly surroundings: Surroundings;
+}
+
+export interface BodyStep {
+  readonly name: string;
+  readonly when?: Expression;
+  readonly body: StepBody;
+}
+
+export interface BodyResponseStep {
+  readonly name: string;
+  readonly when?: Expression;
+  readonly body: ResponseBody;
+}
+
+export interface Needs {
+  readonly issuers: Set<ObjectKey>;
+  readonly trusts: Set<ObjectKey>;
+  readonly services: Set<ObjectKey>;
+  readonly credentials: Set<ObjectKey>;
+}
+
+export interface PolicyBody {
+  readonly request: readonly BodyStep[];
+  readonly response: readonly BodyResponseStep[];
+  readonly vars: Readonly<Record<string, string>>;
+  readonly backend?: { readonly credential: ObjectKey; readonly sort: 'certificate' | 'header' };
+  readonly errors?: Omit<ErrorsSpec, 'headers'>;
+  readonly errorHeaders?: readonly { readonly name: string; readonly value: Template }[];
+  readonly needs: Needs;
+  /** Folded names of headers that its steps write, and which of them no client may send. */
+  readonly writes: ReadonlySet<string>;
+  readonly reserves: ReadonlySet<string>;
+  /** Lower-case names of headers that its authentication steps read. */
+  readonly reads: ReadonlySet<string>;
+}
+
+/** Compiles texts of one step at its place, and reports what they read that only some routes have. */
+export interface StepCompiler {
+  readonly namespace: string;
+  readonly supporting: Supporting;
+  readonly needs: Needs;
+  readonly report: ObjectReport;
+  /** Of the step: `spec.request[0]`. */
+  readonly field: string;
+  readonly expression: (source: string, field: string, expected?: Expected) => Expression | undefined;
+  readonly text: (source: string, place: TextPlace, field: string) => Template | undefined;
+  readonly members: (
+    kind: 'pairs' | 'dictionary',
+    entries: Readonly<Record<string, string>>,
+    field: string,
+  ) => Template | undefined;
+}
+
+/** The body, or undefined after reporting at least one error. */
+export function compileBody(policy: PolicyObject, context: BodyContext, report: ObjectReport): PolicyBody | undefined {
+  const { spec } = policy;
+  const vars = readVariables(policy, context.lookup, report);
+  const needs: Needs = { issuers: new Set(), trusts: new Set(), services: new Set(), credentials: new Set() };
+  const scene: BodyScene = { policy, context, report, vars, needs };
+  checkOwnHeaders(policy, report);
+  const request = spec.request.map((step, index) => compileStep(step, index, scene));
+  const response = spec.response.map((step, index) => compileResponse(step, index, scene));
+  const backend = compileBackend(policy, context, report, needs);
+  const errorHeaders = compileErrorHeaders(spec.errors?.headers, scene);
+  if (report.failed()) return undefined;
+  const written = spec.request.flatMap(listWrittenHeaders);
+  return {
+    request: request.filter(step => step !== undefined),
+    response: response.filter(step => step !== undefined),
+    vars: vars.known,
+    needs,
+    writes: new Set(written.map(({ name }) => foldName(name))),
+    reserves: new Set(written.filter(header => header.reserved).map(({ name }) => foldName(name))),
+    reads: new Set(spec.request.flatMap(listReadHeaders)),
+    ...(backend === undefined ? {} : { backend }),
+    ...(spec.errors === undefined ? {} : { errors: spec.errors }),
+    ...(errorHeaders === undefined ? {} : { errorHeaders }),
+  };
+}
+
+interface BodyScene {
+  readonly policy: PolicyObject;
+  readonly context: BodyContext;
+  readonly report: ObjectReport;
+  readonly vars: Variables;
+  readonly needs: Needs;
+}
+
+interface Variables {
+  readonly known: Readonly<Record<string, string>>;
+  /** Declared, but the Secret or ConfigMap is missing: what reads it cannot run (S6). */
+  readonly missing: ReadonlySet<string>;
+}
+
+function readVariables({ kind, meta, spec }: PolicyObject, lookup: Lookup, report: ObjectReport): Variables {
+  const known = Object.create(null) as Record<string, string>;
+  const missing = new Set<string>();
+  for (const [name, source] of Object.entries(spec.variables)) {
+    const field = `spec.variables.${name}`;
+    if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) {
+      report.error(field, { problem: 'is not a name that vars.<name> can read', fix: 'use letters, digits and _' });
+    }
+    if (kind === 'ClusterAuthPolicy' && source.secretKeyRef !== undefined && !spec.shareSecrets) {
+      report.error(`${field}.secretKeyRef`, {
+        problem: 'would bring a Secret of the cluster policy to tenants’ sidecars',
+        fix: 'set shareSecrets: true if that is meant, or use a ConfigMap',
+      });
+    }
+    const value = source.value ?? readKeyRef(source, meta.namespace, lookup, field, report);
+    if (value === undefined) missing.add(name);
+    else known[name] = value;
+  }
+  return { known, missing };
+}
+
+/** P13 within one policy; across policies pipelines.ts looks. */
+function checkOwnHeaders({ spec }: PolicyObject, report: ObjectReport): void {
+  const read = new Set(spec.request.flatMap(listReadHeaders).map(foldName));
+  for (const [index, step] of spec.request.entries()) {
+    for (const { name, field } of listWrittenHeaders(step)) {
+      if (read.has(foldName(name))) report.error(`spec.request[${index}].${field}`, describeP13(name));
+    }
+  }
+}
+
+export const describeP13 = (name: string): Problem => ({
+  problem: `sets the header ${quote(name)}, from which an authentication step reads its credential`,
+  fix: 'use another header',
+});
+
+function compileStep(step: RequestStep, index: number, scene: BodyScene): BodyStep | undefined {
+  const field = `spec.request[${index}]`;
+  const reads: Reference[] = [];
+  const compiler = createStepCompiler(field, placeOf(scene, index, false), scene, reads);
+  const when = step.when === undefined ? undefined : compiler.expression(step.when, `${field}.when`);
+  const body = compileRequestStep(step, compiler);
+  if (body === undefined) return undefined;
+  const head = { name: step.name, ...(when === undefined ? {} : { when }) };
+  const lacksValue = reads.some(([root, name = '']) => root === 'vars' && scene.vars.missing.has(name));
+  return lacksValue ? { name: step.name, body: { type: 'invalid' } } : { ...head, body };
+}
+
+function compileResponse(step: ResponseStep, index: number, scene: BodyScene): BodyResponseStep | undefined {
+  const field = `spec.response[${index}]`;
+  const compiler = createStepCompiler(field, placeOf(scene, scene.policy.spec.request.length, true), scene, []);
+  const when = step.when === undefined ? undefined : compiler.expression(step.when, `${field}.when`);
+  const body = compileResponseStep(step, compiler);
+  return body === undefined ? undefined : { name: step.name, body, ...(when === undefined ? {} : { when }) };
+}
+
+/** What an expression of the step at `index` may read: earlier steps of the same policy, and what is around it. */
+function placeOf({ policy, context, vars }: BodyScene, index: number, response: boolean): Environment {
+  const { surroundings } = context;
+  const steps = new Map<string, Shape>(surroundings.steps);
+  const reasons = new Map<string, string>();
+  for (const [at, step] of policy.spec.request.entries()) {
+    if (at < index) steps.set(step.name, shapeStep(typeOf(step)));
+    else {
+      // A step of this policy hides a broader one of the same name, before it ran too: names mean one thing in a policy.
+      steps.delete(step.name);
+      reasons.set(`steps.${step.name}`, at === index ? 'is this step itself' : 'runs later in this policy');
+    }
+  }
+  const names = new Set([...surroundings.vars, ...Object.keys(vars.known), ...vars.missing]);
+  return createPolicyEnvironment({ params: surroundings.params, steps, vars: names, response, reasons });
+}
+
+export const typeOf = (step: RequestStep): string => Object.keys(step).find(key => key !== 'name' && key !== 'when') ?? '';
+
+function createStepCompiler(
+  field: string,
+  environment: Environment,
+  scene: BodyScene,
+  reads: Reference[],
+): StepCompiler {
+  const { report } = scene;
+  const accept = <T extends { readonly references: readonly Reference[] }>(
+    compiled: T | Problem,
+    at: string,
+  ): T | undefined => {
+    if ('problem' in compiled) {
+      report.error(at, compiled);
+      return undefined;
+    }
+    reads.push(...compiled.references);
+    warnOfGaps(compiled.references, at, scene);
+    return compiled;
+  };
+  return {
+    namespace: scene.policy.meta.namespace,
+    supporting: scene.context.supporting,
+    needs: scene.needs,
+    report,
+    field,
+    expression: (source, at, expected = 'bool'): CompiledExpression | undefined =>
+      accept(compileExpression(source, environment, expected), at),
+    text: (source, place, at) => accept(compileTemplate(source, place, environment), at),
+    members: (kind, entries, at) =>
+      accept((kind === 'pairs' ? compilePairs : compileDictionary)(entries, environment), at),
+  };
+}
+
+/** E10: what some targets lack is a warning. */
+function warnOfGaps(references: readonly Reference[], field: string, { context, policy, vars, report }: BodyScene): void {
+  const { surroundings } = context;
+  const own = new Set(policy.spec.request.map(step => step.name));
+  for (const [root = '', name] of references) {
+    if (name === undefined) continue;
+    const lacking =
+      (root === 'params' && !surroundings.commonParams.has(name)) ||
+      (root === 'steps' && !own.has(name) && !surroundings.commonSteps.has(name)) ||
+      (root === 'vars' && !(name in vars.known) && !vars.missing.has(name) && !surroundings.commonVars.has(name));
+    if (!lacking) continue;
+    report.warn(field, {
+      problem: `reads ${root}.${name}, which some targets lack`,
+      fix: `test has(${root}.${name}) first, or narrow the targets`,
+    });
+  }
+}
+
+function compileBackend(
+  { meta, spec }: PolicyObject,
+  { supporting }: BodyContext,
+  report: ObjectReport,
+  needs: Needs,
+): PolicyBody['backend'] {
+  if (spec.backend === undefined) return undefined;
+  const known = knownCredentials(supporting.credentials);
+  const credential = requireObject(spec.backend.credential, meta.namespace, known, 'spec.backend.credential', report);
+  if (credential === undefined) return undefined;
+  needs.credentials.add(credential);
+  const certificate = supporting.credentials.get(credential)?.spec.meshCertificate !== undefined;
+  return { credential, sort: certificate ? 'certificate' : 'header' };
+}
+
+/** Literal: where a request was refused, nothing of it is verified. */
+function compileErrorHeaders(
+  headers: Readonly<Record<string, string>> | undefined,
+  { report }: BodyScene,
+): PolicyBody['errorHeaders'] {
+  if (headers === undefined) return undefined;
+  return Object.keys(headers)
+    .sort(compareBytes)
+    .flatMap(name => {
+      const field = `spec.errors.headers.${name}`;
+      const value = compileTemplate(headers[name] ?? '', 'header', NOTHING);
+      if ('problem' in value) {
+        report.error(field, value);
+        return [];
+      }
+      return [{ name, value }];
+    });
+}

@@ -1,0 +1,205 @@
+/** Steps of a policy's request part: from the manifest to what the evaluator runs. */
+import type { ObjectKey } from '../api/object.ts';
+import type {
+  Alternative,
+  AuthorizeStep,
+  ClientCertificateStep,
+  DeviceAuthStep,
+  HeaderSetting,
+  JwtStep,
+  RateLimitStep,
+  RequestStep,
+  RespondStep,
+} from '../api/kinds/steps.ts';
+import { requireObject } from './references.ts';
+import type { StepCompiler } from './policy-body.ts';
+import type {
+  CompiledAlternative,
+  CompiledCertificate,
+  CompiledDeviceAuth,
+  CompiledHeaderSetting,
+  CompiledJwt,
+  CompiledRateLimit,
+  CompiledRespond,
+  CompiledRule,
+  StepBody,
+  TokenLocation,
+} from './steps.ts';
+import { compareBytes } from './encoding.ts';
+
+/** The step, or undefined after reporting what is wrong with it. */
+export function compileRequestStep(step: RequestStep, compiler: StepCompiler): StepBody | undefined {
+  const { field } = compiler;
+  if (step.jwt !== undefined) return wrap('jwt', compileJwt(step.jwt, `${field}.jwt`, compiler));
+  if (step.clientCertificate !== undefined) {
+    return wrap('clientCertificate', compileCertificate(step.clientCertificate, `${field}.clientCertificate`, compiler));
+  }
+  if (step.anyOf !== undefined) return compileAnyOf(step.anyOf, `${field}.anyOf`, compiler);
+  if (step.deviceAuth !== undefined) {
+    return wrap('deviceAuth', compileDeviceAuth(step.deviceAuth, `${field}.deviceAuth`, compiler));
+  }
+  if (step.authorize !== undefined) return compileAuthorize(step.authorize, `${field}.authorize`, compiler);
+  if (step.rateLimit !== undefined) {
+    return wrap('rateLimit', compileRateLimit(step.rateLimit, `${field}.rateLimit`, compiler));
+  }
+  if (step.requireHeader !== undefined) {
+    return { type: 'requireHeader', requireHeader: { ...step.requireHeader, name: step.requireHeader.name.toLowerCase() } };
+  }
+  if (step.setHeaders !== undefined) {
+    return { type: 'setHeaders', setHeaders: compileSettings(step.setHeaders, `${field}.setHeaders`, compiler) };
+  }
+  if (step.removeHeaders !== undefined) {
+    return { type: 'removeHeaders', removeHeaders: step.removeHeaders.map(name => name.toLowerCase()) };
+  }
+  return step.respond === undefined ? undefined : wrap('respond', compileRespond(step.respond, `${field}.respond`, compiler));
+}
+
+type Single = 'jwt' | 'clientCertificate' | 'deviceAuth' | 'rateLimit' | 'respond';
+type Content = {
+  jwt: CompiledJwt;
+  clientCertificate: CompiledCertificate;
+  deviceAuth: CompiledDeviceAuth;
+  rateLimit: CompiledRateLimit;
+  respond: CompiledRespond;
+};
+
+function wrap<T extends Single>(type: T, content: Content[T] | undefined): StepBody | undefined {
+  if (content === undefined) return undefined;
+  // The member is named like the type: the union of steps says so, and the compiler cannot follow a computed key.
+  return { type, [type]: content } as unknown as StepBody;
+}
+
+function compileJwt(step: JwtStep, field: string, compiler: StepCompiler): CompiledJwt {
+  const { supporting, needs, namespace, report } = compiler;
+  const known = {
+    kind: 'TokenIssuer',
+    has: (key: ObjectKey) => supporting.issuers.has(key),
+    keys: () => supporting.issuers.keys(),
+  };
+  const issuers = step.issuers
+    .map((name, index) => requireObject(name, namespace, known, `${field}.issuers[${index}]`, report))
+    .filter(key => key !== undefined);
+  issuers.forEach(key => needs.issuers.add(key));
+  const any = step.audiences.length === 1 && step.audiences[0] === 'Any';
+  return {
+    issuers,
+    from: step.from.map(compileLocation),
+    requiredClaims: step.requiredClaims,
+    forwardToken: step.forwardToken,
+    claimHeaders: Object.entries(step.claimHeaders)
+      .map(([name, claim]) => ({ name, claim }))
+      .sort((a, b) => compareBytes(a.name, b.name)),
+    boundToCertificate: step.boundToCertificate,
+    ...(any ? {} : { audiences: new Set(step.audiences) }),
+  };
+}
+
+function compileLocation({ header, scheme, query, cookie }: JwtStep['from'][number]): TokenLocation {
+  if (query !== undefined) return { in: 'query', name: query };
+  if (cookie !== undefined) return { in: 'cookie', name: cookie };
+  const name = (header ?? '').toLowerCase();
+  return scheme === undefined ? { in: 'header', name } : { in: 'header', name, scheme };
+}
+
+function compileCertificate(
+  step: ClientCertificateStep,
+  field: string,
+  { supporting, needs, namespace, report }: StepCompiler,
+): CompiledCertificate | undefined {
+  const known = {
+    kind: 'ClientTrust',
+    has: (key: ObjectKey) => supporting.trusts.has(key),
+    keys: () => supporting.trusts.keys(),
+  };
+  const trust = requireObject(step.trust, namespace, known, `${field}.trust`, report);
+  if (trust === undefined) return undefined;
+  needs.trusts.add(trust);
+  return step.identities === undefined ? { trust } : { trust, identities: step.identities };
+}
+
+function compileAnyOf(alternatives: readonly Alternative[], field: string, compiler: StepCompiler): StepBody {
+  const compiled = alternatives.map((alternative, index) => compileAlternative(alternative, `${field}[${index}]`, compiler));
+  return { type: 'anyOf', alternatives: compiled.filter(alternative => alternative !== undefined) };
+}
+
+function compileAlternative(
+  { jwt, clientCertificate }: Alternative,
+  field: string,
+  compiler: StepCompiler,
+): CompiledAlternative | undefined {
+  if (jwt !== undefined) return { type: 'jwt', jwt: compileJwt(jwt, `${field}.jwt`, compiler) };
+  if (clientCertificate === undefined) return { type: 'anonymous' };
+  const compiled = compileCertificate(clientCertificate, `${field}.clientCertificate`, compiler);
+  return compiled === undefined ? undefined : { type: 'clientCertificate', clientCertificate: compiled };
+}
+
+function compileDeviceAuth(step: DeviceAuthStep, field: string, compiler: StepCompiler): CompiledDeviceAuth | undefined {
+  const { supporting, needs, namespace, report } = compiler;
+  const known = {
+    kind: 'DeviceAuthService',
+    has: (key: ObjectKey) => supporting.services.has(key),
+    keys: () => supporting.services.keys(),
+  };
+  const service = requireObject(step.service, namespace, known, `${field}.service`, report);
+  const deviceId = compiler.text(step.deviceId, 'text', `${field}.deviceId`);
+  const identity =
+    step.certificateIdentity === undefined
+      ? undefined
+      : compiler.text(step.certificateIdentity, 'text', `${field}.certificateIdentity`);
+  const plan = service === undefined ? undefined : supporting.services.get(service);
+  if (service === undefined || plan === undefined || deviceId === undefined) return undefined;
+  needs.services.add(service);
+  return { service, plan, deviceId, ...(identity === undefined ? {} : { certificateIdentity: identity }) };
+}
+
+function compileAuthorize(step: AuthorizeStep, field: string, compiler: StepCompiler): StepBody {
+  const rules = (list: AuthorizeStep['allow'], name: 'allow' | 'deny'): readonly CompiledRule[] =>
+    (list ?? []).flatMap((rule, index) => {
+      const expression = compiler.expression(rule.expression, `${field}.${name}[${index}].expression`);
+      if (expression === undefined) return [];
+      const message = rule.message === undefined ? {} : { message: rule.message };
+      return [{ name: rule.name ?? `${name}-${index}`, expression, ...message }];
+    });
+  const deny = rules(step.deny, 'deny');
+  return step.allow === undefined
+    ? { type: 'authorize', deny }
+    : { type: 'authorize', allow: rules(step.allow, 'allow'), deny };
+}
+
+function compileRateLimit(step: RateLimitStep, field: string, compiler: StepCompiler): CompiledRateLimit | undefined {
+  const key = compiler.text(step.key, 'text', `${field}.key`);
+  if (key === undefined) return undefined;
+  const { calls, period, maxKeys, headers } = step;
+  return { counter: '', calls, periodMs: period, key, maxKeys, headers };
+}
+
+/** Header settings of a request or a response. */
+export function compileSettings(
+  settings: readonly HeaderSetting[],
+  field: string,
+  compiler: StepCompiler,
+): readonly CompiledHeaderSetting[] {
+  return settings.flatMap(({ name, ifExists, value, pairs, dictionary }, index) => {
+    const at = `${field}[${index}]`;
+    const template =
+      pairs !== undefined
+        ? compiler.members('pairs', pairs, `${at}.pairs`)
+        : dictionary !== undefined
+          ? compiler.members('dictionary', dictionary, `${at}.dictionary`)
+          : compiler.text(value ?? '', 'header', `${at}.value`);
+    if (template === undefined) return [];
+    return [{ name, lower: name.toLowerCase(), ifExists, value: template, overridden: false }];
+  });
+}
+
+/** An answer in the app's place. */
+export function compileRespond(step: RespondStep, field: string, compiler: StepCompiler): CompiledRespond | undefined {
+  const headers = Object.entries(step.headers)
+    .sort(([a], [b]) => compareBytes(a, b))
+    .flatMap(([name, source]) => {
+      const value = compiler.text(source, 'header', `${field}.headers.${name}`);
+      return value === undefined ? [] : [{ name, value }];
+    });
+  const body = compiler.text(step.body, 'text', `${field}.body`);
+  return body === undefined ? undefined : { status: step.status, headers, contentType: step.contentType, body };
+}

@@ -1,0 +1,165 @@
+/** Supporting objects (TokenIssuer, ClientTrust, DeviceAuthService, BackendCredential) as plans in force. */
+import type { ObjectKey } from '../api/object.ts';
+import type { ObjectOfKind, SallyportObject } from '../api/kinds/index.ts';
+import { SERVICE_ANSWER, SERVICE_REQUEST, type Environment } from './cel-environment.ts';
+import { compileExpression } from './cel.ts';
+import { identify, type Inventory } from './inventory.ts';
+import type { CredentialPlan, DeviceServicePlan, IssuerPlan, Plan, TrustPlan } from './model.ts';
+import { readKeyRef, requireObject, type Lookup } from './references.ts';
+import { reportOn, type ObjectReport, type Report } from './report.ts';
+import { compileTemplate, type TextPlace } from './template.ts';
+import type { Template } from './expression.ts';
+
+export interface Supporting {
+  readonly issuers: Map<ObjectKey, IssuerPlan>;
+  readonly trusts: Map<ObjectKey, TrustPlan>;
+  readonly services: Map<ObjectKey, DeviceServicePlan>;
+  readonly credentials: Map<ObjectKey, CredentialPlan>;
+}
+
+export const createSupporting = (): Supporting => ({
+  issuers: new Map(),
+  trusts: new Map(),
+  services: new Map(),
+  credentials: new Map(),
+});
+
+export interface SupportContext {
+  readonly inventory: Inventory;
+  readonly report: Report;
+  readonly lookup: Lookup;
+  /** Last good services by identity: a service whose text is wrong keeps its last good one (S6). */
+  readonly lastService: (id: string) => DeviceServicePlan | undefined;
+}
+
+const planOf = <S>(object: SallyportObject & { readonly spec: S }): Plan<S> => ({
+  key: object.key,
+  namespace: object.meta.namespace,
+  generation: object.meta.generation,
+  spec: object.spec,
+});
+
+export function compileSupporting(context: SupportContext): Supporting {
+  const { inventory, report, lookup } = context;
+  const supporting = createSupporting();
+  for (const issuer of inventory.all('TokenIssuer')) {
+    supporting.issuers.set(issuer.key, planOf(issuer));
+    checkIssuerKeys(issuer, lookup, reportOn(report, issuer));
+  }
+  for (const trust of inventory.all('ClientTrust')) {
+    supporting.trusts.set(trust.key, planOf(trust));
+    checkTrustKeys(trust, lookup, reportOn(report, trust));
+  }
+  for (const credential of inventory.all('BackendCredential')) {
+    supporting.credentials.set(credential.key, planOf(credential));
+    checkCredentialKeys(credential, lookup, reportOn(report, credential));
+  }
+  for (const service of inventory.all('DeviceAuthService')) {
+    const plan = compileService(service, supporting, context) ?? context.lastService(identify(service));
+    if (plan !== undefined) supporting.services.set(service.key, plan);
+  }
+  return supporting;
+}
+
+function checkIssuerKeys({ meta, spec }: ObjectOfKind<'TokenIssuer'>, lookup: Lookup, report: ObjectReport): void {
+  const { namespace } = meta;
+  const read = (ref: Parameters<typeof readKeyRef>[0] | undefined, field: string): void => {
+    if (ref !== undefined) readKeyRef(ref, namespace, lookup, field, report);
+  };
+  read(spec.discovery?.trust, 'spec.discovery.trust');
+  read(spec.jwks?.trust, 'spec.jwks.trust');
+  spec.keys?.forEach((key, i) => read(key, `spec.keys[${i}]`));
+  spec.decryptionKeys?.forEach((key, i) => read(key, `spec.decryptionKeys[${i}]`));
+}
+
+function checkTrustKeys({ meta, spec }: ObjectOfKind<'ClientTrust'>, lookup: Lookup, report: ObjectReport): void {
+  spec.anchors.forEach((ref, i) => readKeyRef(ref, meta.namespace, lookup, `spec.anchors[${i}]`, report));
+  spec.revocation?.crls.forEach((ref, i) =>
+    readKeyRef(ref, meta.namespace, lookup, `spec.revocation.crls[${i}]`, report),
+  );
+}
+
+function checkCredentialKeys(
+  { meta, spec }: ObjectOfKind<'BackendCredential'>,
+  lookup: Lookup,
+  report: ObjectReport,
+): void {
+  const name = spec.meshCertificate?.secretName;
+  if (name === undefined) return;
+  requireTlsSecret(name, meta.namespace, lookup, 'spec.meshCertificate.secretName', report);
+}
+
+/** Warns when a Secret of type kubernetes.io/tls lacks its certificate or key. */
+export function requireTlsSecret(
+  name: string,
+  namespace: string,
+  lookup: Lookup,
+  field: string,
+  report: ObjectReport,
+): void {
+  const missing = ['tls.crt', 'tls.key'].find(key => lookup('Secret', `${namespace}/${name}`, key) === undefined);
+  if (missing === undefined) return;
+  report.warn(field, {
+    problem: `names the Secret "${name}", which does not exist or has no ${missing}`,
+    fix: 'create it (type kubernetes.io/tls); until then what needs it fails',
+  });
+}
+
+function compileService(
+  object: ObjectOfKind<'DeviceAuthService'>,
+  { credentials }: Supporting,
+  { report, lookup }: SupportContext,
+): DeviceServicePlan | undefined {
+  const { spec, meta } = object;
+  const on = reportOn(report, object);
+  const text = (source: string, place: TextPlace, field: string): Template | undefined =>
+    compileText(source, place, SERVICE_REQUEST, field, on);
+  const pairs = (entries: Readonly<Record<string, string>>, place: TextPlace, field: string) =>
+    Object.entries(entries).flatMap(([name, source]) => {
+      const value = text(source, place, `${field}.${name}`);
+      return value === undefined ? [] : [{ name, value }];
+    });
+  const url = text(spec.url, 'path', 'spec.url');
+  const query = pairs(spec.request.query, 'query', 'spec.request.query');
+  const headers = pairs(spec.request.headers, 'header', 'spec.request.headers');
+  const body = text(spec.request.body, 'text', 'spec.request.body');
+  const allow = compileExpression(spec.allow.expression, SERVICE_ANSWER, 'bool');
+  if ('problem' in allow) on.error('spec.allow.expression', allow);
+  checkServiceTls(object, credentials, lookup, on);
+  if (on.failed() || url === undefined || body === undefined || 'problem' in allow) return undefined;
+  return { key: object.key, namespace: meta.namespace, generation: meta.generation, spec, url, query, headers, body, allow };
+}
+
+function checkServiceTls(
+  { meta, spec }: ObjectOfKind<'DeviceAuthService'>,
+  credentials: Supporting['credentials'],
+  lookup: Lookup,
+  on: ObjectReport,
+): void {
+  const { tls } = spec;
+  if (tls?.trust !== undefined) readKeyRef(tls.trust, meta.namespace, lookup, 'spec.tls.trust', on);
+  if (spec.revoke !== undefined) readKeyRef(spec.revoke, meta.namespace, lookup, 'spec.revoke', on);
+  if (tls?.credential === undefined) return;
+  const known = knownCredentials(credentials);
+  requireObject(tls.credential, meta.namespace, known, 'spec.tls.credential', on);
+}
+
+export const knownCredentials = (credentials: Supporting['credentials']) => ({
+  kind: 'BackendCredential',
+  has: (key: ObjectKey) => credentials.has(key),
+  keys: () => credentials.keys(),
+});
+
+/** A template, or undefined after reporting what is wrong with it. */
+export function compileText(
+  source: string,
+  place: TextPlace,
+  environment: Environment,
+  field: string,
+  report: ObjectReport,
+): Template | undefined {
+  const template = compileTemplate(source, place, environment);
+  if (!('problem' in template)) return template;
+  report.error(field, template);
+  return undefined;
+}
