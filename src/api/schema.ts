@@ -154,6 +154,8 @@ export interface Rule {
 export interface UnbuiltSchema extends Schema<never> {
   readonly type: 'unbuilt';
   readonly sentence: string;
+  /** What the design has here; default an object. The API server refuses it by a rule, so it must be able to hold it. */
+  readonly shape?: 'object' | 'list' | 'text';
 }
 
 /** Any schema, told apart by `type`. */
@@ -226,7 +228,7 @@ export const object = <const F extends Fields>(
   options: Omit<Options<ObjectSchema<ObjectOf<F>>>, 'fields'> = {},
 ): ObjectSchema<ObjectOf<F>> => ({ type: 'object', fields, ...options });
 
-export const unbuilt = (sentence: string, options: Doc = {}): UnbuiltSchema => ({
+export const unbuilt = (sentence: string, options: Omit<Options<UnbuiltSchema>, 'sentence'> = {}): UnbuiltSchema => ({
   type: 'unbuilt',
   sentence,
   ...options,

@@ -371,7 +371,10 @@ export const deviceAuthServiceSpec = object(
       {},
     ),
     credential: optional(
-      unbuilt('header credentials for device-auth are not built yet', { description: 'A BackendCredential.' }),
+      unbuilt('header credentials for device-auth are not built yet', {
+        description: 'A BackendCredential.',
+        shape: 'text',
+      }),
     ),
     deny: defaulted(
       object(

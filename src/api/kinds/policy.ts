@@ -173,9 +173,13 @@ export const clusterAuthPolicySpec = object(
     allowances: optional(
       unbuilt('allowances open intercepted ports, and interception is not built yet', {
         description: 'What namespaces may leave open.',
+        shape: 'list',
       }),
     ),
   },
-  { description: 'The same at cluster scope, for every namespace or those that namespaceSelector selects.' },
+  {
+    description:
+      'Ordered steps like those of an AuthPolicy, at cluster scope: for every namespace, or those that namespaceSelector selects.',
+  },
 );
 export type ClusterAuthPolicySpec = Infer<typeof clusterAuthPolicySpec>;

@@ -363,7 +363,10 @@ export const rateLimitStep = object({
   ),
   headers: defaulted(boolean({ description: 'Whether answers carry RateLimit and RateLimit-Policy.' }), false),
   countWhen: optional(
-    unbuilt('countWhen is not built yet: every admitted call counts', { description: 'CEL over the response.' }),
+    unbuilt('countWhen is not built yet: every admitted call counts', {
+      description: 'CEL over the response.',
+      shape: 'text',
+    }),
   ),
   scope: defaulted(
     enumeration(['Pod'], {

@@ -1,0 +1,59 @@
+/**
+ * Writes what is generated from src/api: crds/*.yaml and docs/reference/*.md. With --check nothing is written; every file
+ * that is missing, differs or should not be there is named, and the exit code is 1.
+ */
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { stringify } from 'yaml';
+import { renderCrd } from '../src/api/crd.ts';
+import { KINDS, type KindName } from '../src/api/kinds/index.ts';
+import { pageName, renderIndex, renderReasons, renderReference } from '../src/api/reference.ts';
+
+const ROOT = join(import.meta.dirname, '..');
+const FOLDERS = ['crds', 'docs/reference'];
+
+const kinds = Object.keys(KINDS) as KindName[];
+
+const generated = new Map<string, string>([
+  ...kinds.map(kind => [`crds/${KINDS[kind].plural}.yaml`, renderYaml(kind)] as const),
+  ...kinds.map(kind => [`docs/reference/${pageName(kind)}`, renderReference(kind)] as const),
+  ['docs/reference/reasons.md', renderReasons()],
+  ['docs/reference/README.md', renderIndex()],
+]);
+
+function renderYaml(kind: KindName): string {
+  const text = stringify(renderCrd(kind), { lineWidth: 0, aliasDuplicateObjects: false });
+  return `# Written by \`npm run generate\` from src/api; edit the schemas there.\n${text}`;
+}
+
+function readExisting(path: string): string | undefined {
+  try {
+    return readFileSync(join(ROOT, path), 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+function listStray(): string[] {
+  return FOLDERS.flatMap(folder => {
+    try {
+      return readdirSync(join(ROOT, folder)).map(name => `${folder}/${name}`);
+    } catch {
+      return [];
+    }
+  }).filter(path => !generated.has(path));
+}
+
+const changed = [...generated].filter(([path, text]) => readExisting(path) !== text);
+const stray = listStray();
+
+if (process.argv.includes('--check')) {
+  for (const [path] of changed) console.error(`${path} differs from src/api: run npm run generate`);
+  for (const path of stray) console.error(`${path} is not generated from anything: remove it`);
+  process.exitCode = changed.length + stray.length > 0 ? 1 : 0;
+} else {
+  for (const folder of FOLDERS) mkdirSync(join(ROOT, folder), { recursive: true });
+  for (const [path, text] of changed) writeFileSync(join(ROOT, path), text);
+  for (const path of stray) rmSync(join(ROOT, path), { recursive: true });
+  console.log(`${generated.size} files, ${changed.length} changed, ${stray.length} removed`);
+}
