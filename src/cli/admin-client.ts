@@ -45,7 +45,7 @@ async function callAdmin(socketPath: string, { method, path, body }: AdminCall):
   const { promise, resolve: answer, reject } = Promise.withResolvers<AdminAnswer>();
   const payload = body === undefined ? undefined : JSON.stringify(body);
   const headers = payload === undefined ? {} : { 'content-type': 'application/json', 'content-length': payload.length };
-  const outgoing = request({ socketPath, method, path, headers, timeout: TIMEOUT_MS }, response => {
+  const outgoing = request({ socketPath, method, path, headers, agent: false, timeout: TIMEOUT_MS }, response => {
     text(response)
       .then(received => answer({ status: response.statusCode ?? 0, body: received === '' ? {} : JSON.parse(received) }))
       .catch(reject);

@@ -43,7 +43,7 @@ const GROUPS: ReadonlyMap<string, Readonly<Record<string, Entry>>> = new Map([
         load: async () => (await import('./drain.ts')).runDrain,
       },
       'log-level': {
-        summary: 'Shows or changes how much it logs',
+        summary: 'Changes how much it logs',
         load: async () => (await import('./log-level.ts')).runLogLevel,
       },
     },
