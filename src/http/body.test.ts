@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { CHUNK_END, chunkStart, createBodyDecoder, createChunkedDecoder, LAST_CHUNK } from './body.ts';
 import { bytes, decode } from './testing/bodies.ts';
+import { LARGEST_EXTENSIONS, REFUSED_CHUNKS } from './testing/refused-chunks.ts';
 
 const chunked = (...pieces: string[]) => decode(createChunkedDecoder(), pieces);
 
@@ -35,55 +36,8 @@ suite('chunked body with', () => {
   }
 });
 
-const LARGEST_EXTENSIONS = `1;${'e'.repeat(255)}\r\nx\r\n`.repeat(64);
-
-const REFUSED: Record<string, string> = {
-  'no size': '\r\n',
-  'an extension without size': ';a\r\n',
-  'a bare LF after the size': '5\nhello\r\n0\r\n\r\n',
-  'a bare CR after the size': '5\rhello',
-  'CR CR LF after the size': '5\r\r\nhello',
-  'a space before the size': ' 5\r\nhello\r\n',
-  'a space after the size': '5 \r\nhello\r\n',
-  'a tab after the size': '5\t\r\nhello\r\n',
-  'a space before the extension': '5 ;a\r\nhello\r\n',
-  'a plus sign': '+5\r\nhello\r\n',
-  'a minus sign': '-5\r\nhello\r\n',
-  '0x': '0x5\r\nhello\r\n',
-  'an underscore': '1_0\r\nhello',
-  'a letter that is no digit': 'g\r\n',
-  NUL: '5\0\r\nhello',
-  'a comma': '5,5\r\nhello',
-  'fourteen digits': '00000000000005\r\nhello\r\n',
-  'a size of 2^64': '10000000000000000\r\n',
-  'a size of 2^64 - 1': 'ffffffffffffffff\r\n',
-  'a bare LF in an extension': '5;a\nhello\r\n0\r\n\r\n',
-  'a bare CR in an extension': '5;a\rb\r\nhello\r\n0\r\n\r\n',
-  'NUL in an extension': '5;\0\r\nhello',
-  'a byte from 0x80 in an extension': '5;\xff\r\nhello',
-  'an extension of 257 bytes': `1;${'e'.repeat(256)}\r\nx\r\n`,
-  'an extension without end (CVE-2024-22019)': `1;${'e'.repeat(20000)}`,
-  'extensions of more than 16 KiB in all': `${LARGEST_EXTENSIONS}1;\r\n`,
-  'data longer than its chunk': '5\r\nhello!\r\n0\r\n\r\n',
-  'data shorter than its chunk': '5\r\nhell\r\n0\r\n\r\n',
-  'no CRLF after the data': '5\r\nhello0\r\n\r\n',
-  'a bare LF after the data': '5\r\nhello\n0\r\n\r\n',
-  'a bare CR after the data': '5\r\nhello\r0\r\n\r\n',
-  'a bare LF at the end': '0\r\n\n',
-  'a bare CR at the end': '0\r\n\rX',
-  'a bare LF after the last size': '0\n\r\n',
-  'a folded trailer': '0\r\nX: a\r\n b\r\n\r\n',
-  'a space before the colon of a trailer': '0\r\nX : a\r\n\r\n',
-  'a trailer without colon': '0\r\nGET / HTTP/1.1\r\n\r\n',
-  'NUL in a trailer': '0\r\nX: \0\r\n\r\n',
-  'a bare LF in a trailer': '0\r\nX: a\nY: b\r\n\r\n',
-  'trailers of more than 8 KiB': `0\r\nX: ${'a'.repeat(8192)}\r\n\r\n`,
-  'trailers without end': `0\r\nX: ${'a'.repeat(20000)}`,
-  '65 trailers': `0\r\n${'X: y\r\n'.repeat(65)}\r\n`,
-};
-
 suite('refused chunked body:', () => {
-  for (const [sentence, text] of Object.entries(REFUSED)) {
+  for (const [sentence, text] of Object.entries(REFUSED_CHUNKS)) {
     test(sentence, () => {
       assert.equal(chunked(text).outcome, 'error');
       assert.equal(chunked(...Array.from(text)).outcome, 'error', 'byte by byte');

@@ -98,5 +98,5 @@ export { createRequestReader } from './request-reader.ts';
 export { createResponseReader } from './response-reader.ts';
 export { makeFields, type ParsedFields } from './fields.ts';
 export { classifyName, createNameTable, type NameInfo, type NameTable } from './names.ts';
-export { renderFields, renderRequest, renderResponse, renderTrailers, UnwritableHead } from './render.ts';
+export { joinFields, renderFields, renderRequest, renderResponse, renderTrailers, UnwritableHead } from './render.ts';
 export type { FieldLines, HeaderEdit, RequestRendering, ResponseRendering } from './render.ts';

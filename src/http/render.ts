@@ -74,6 +74,11 @@ export function renderFields(pairs: Iterable<readonly [name: string, value: stri
   return lines as FieldLines;
 }
 
+/** Several groups of field lines as one. */
+export function joinFields(...groups: readonly FieldLines[]): FieldLines {
+  return groups.join('') as FieldLines;
+}
+
 function renderField(name: string, value: string): string {
   if (!isToken(name)) throw new UnwritableHead('a header name');
   if (!isFieldValue(value)) throw new UnwritableHead(`header ${name}`);
