@@ -1,6 +1,6 @@
 /** Anchors of a ClientTrust from Secrets and ConfigMaps, last good content kept for each reference. */
 import type { KeyRef, MaterialRef } from '../api/kinds/shared.ts';
-import { objectKey, type ObjectKey } from '../api/object.ts';
+import { objectKey } from '../api/object.ts';
 import type { Material } from '../material/material.ts';
 import type { TrustPlan } from '../policy/model.ts';
 import type { Log } from '../telemetry/telemetry.ts';
@@ -21,8 +21,8 @@ const MAX_ANCHORS = 512;
 
 export interface AnchorReader {
   read(plan: TrustPlan, material: Material): Anchors;
-  /** Forgets the last good content of all other trusts. */
-  keepOnly(trusts: ReadonlySet<ObjectKey>): void;
+  /** Forgets the last good content of what was not read since the last call. */
+  keepUsed(): void;
 }
 
 interface Reading {
@@ -31,45 +31,45 @@ interface Reading {
 }
 
 export function createAnchorReader(log: Log): AnchorReader {
-  const lastGood = new Map<ObjectKey, Map<string, Reading>>();
-  const readReference = (plan: TrustPlan, ref: MaterialRef, material: Material): Reading | string => {
+  let lastGood = new Map<string, Reading>();
+  let used = new Map<string, Reading>();
+  const readReference = (plan: TrustPlan, ref: MaterialRef, material: Material): ReadingOrProblem => {
     const name = nameReference(ref, plan.namespace);
-    const kept = lastGood.get(plan.key) ?? new Map<string, Reading>();
-    lastGood.set(plan.key, kept);
-    const earlier = kept.get(name);
-    const bytes = findMaterial(ref, plan.namespace, material);
-    if (earlier !== undefined && bytes !== undefined && Buffer.compare(earlier.bytes, bytes) === 0) return earlier;
-    const found = bytes === undefined ? 'does not exist' : readBundle(bytes);
-    if (typeof found === 'string') {
-      log.warn({ trust: plan.key, reference: name, lastGood: earlier !== undefined }, `anchors: ${found}`);
-      return `${name} ${found}`;
-    }
-    kept.set(name, found);
-    return found;
+    const key = `${plan.key} ${name}`;
+    const earlier = used.get(key) ?? lastGood.get(key);
+    const found = readBundle(findMaterial(ref, plan.namespace, material), earlier);
+    const reading = typeof found === 'string' ? earlier : found;
+    if (reading !== undefined) used.set(key, reading);
+    if (typeof found !== 'string') return { reading };
+    log.warn({ trust: plan.key, reference: name, lastGood: earlier !== undefined }, `anchors: ${found}`);
+    return { reading, problem: `${name} ${found}` };
   };
   return {
     read: (plan, material) => {
-      const certificates = new Map<string, Certificate>();
-      const problems: string[] = [];
-      let incomplete = false;
-      for (const ref of plan.spec.anchors) {
-        const found = readReference(plan, ref, material);
-        const earlier = lastGood.get(plan.key)?.get(nameReference(ref, plan.namespace));
-        if (typeof found === 'string') problems.push(found);
-        const reading = typeof found === 'string' ? earlier : found;
-        incomplete ||= reading === undefined;
-        for (const certificate of reading?.certificates ?? []) certificates.set(latin1(certificate.der), certificate);
-      }
-      return { certificates: [...certificates.values()], incomplete, problems };
+      const found = plan.spec.anchors.map(ref => readReference(plan, ref, material));
+      const all = found.flatMap(({ reading }) => reading?.certificates ?? []);
+      return {
+        certificates: [...new Map(all.map(certificate => [latin1(certificate.der), certificate])).values()],
+        incomplete: found.some(({ reading }) => reading === undefined),
+        problems: found.flatMap(({ problem }) => problem ?? []),
+      };
     },
-    keepOnly: trusts => {
-      for (const key of lastGood.keys()) if (!trusts.has(key)) lastGood.delete(key);
+    keepUsed: () => {
+      lastGood = used;
+      used = new Map();
     },
   };
 }
 
+interface ReadingOrProblem {
+  readonly reading: Reading | undefined;
+  readonly problem?: string;
+}
+
 /** The certificates of a bundle, or what is wrong with it. One bad certificate spoils the bundle: the others may be the wrong ones. */
-function readBundle(bytes: Uint8Array): Reading | string {
+function readBundle(bytes: Uint8Array | undefined, earlier: Reading | undefined): Reading | string {
+  if (bytes === undefined) return 'does not exist';
+  if (earlier !== undefined && Buffer.compare(earlier.bytes, bytes) === 0) return earlier;
   if (bytes.length > MAX_BUNDLE_BYTES) return 'is larger than 4 MiB';
   try {
     const blocks = parsePem(latin1(bytes), MAX_CERTIFICATE_BYTES).filter(block => block.label === 'CERTIFICATE');

@@ -18,12 +18,12 @@ export interface FetchedListsOptions {
 
 export interface FetchedLists {
   find(trust: string, url: string, refreshMs: number): ListSource;
-  keepOnly(trusts: ReadonlySet<string>): void;
+  /** Stops fetching what was not asked for by `find` since the last call. */
+  keepUsed(): void;
   settled(): Promise<void>;
 }
 
 interface Fetched {
-  readonly trust: string;
   readonly source: ListSource;
   readonly first: Promise<void>;
   readonly stop: () => void;
@@ -36,19 +36,22 @@ const SOONEST_MS = 1000;
 
 export function createFetchedLists(options: FetchedListsOptions): FetchedLists {
   const fetched = new Map<string, Fetched>();
+  const used = new Set<string>();
   return {
     find: (trust, url, refreshMs) => {
       const key = JSON.stringify([trust, url, refreshMs]);
       const known = fetched.get(key) ?? startFetching(trust, url, refreshMs, options);
       fetched.set(key, known);
+      used.add(key);
       return known.source;
     },
-    keepOnly: trusts => {
-      for (const [key, { trust, stop }] of fetched) {
-        if (trusts.has(trust)) continue;
+    keepUsed: () => {
+      for (const [key, { stop }] of fetched) {
+        if (used.has(key)) continue;
         stop();
         fetched.delete(key);
       }
+      used.clear();
     },
     settled: async () => {
       await Promise.all([...fetched.values()].map(({ first }) => first));
@@ -76,7 +79,6 @@ function startFetching(trust: string, url: string, refreshMs: number, options: F
   };
   const first = options.fetcher === undefined ? Promise.resolve() : round();
   return {
-    trust,
     first,
     source: { lists: () => lists, status: () => describeLists(name, lists, problem) },
     stop: () => {

@@ -19,9 +19,13 @@ export interface Signed {
 
 export type VerifySignature = (signed: Signed, issuer: Certificate) => boolean;
 
-/** Keys are kept with the certificate they were read from. A key or signature that OpenSSL cannot read verifies nothing. */
+/**
+ * Keys and verdicts are kept with the objects they belong to, so that one issuing CA's certificate is verified once, not for
+ * each device. A key or signature that OpenSSL cannot read verifies nothing.
+ */
 export function createVerifier(): VerifySignature {
   const keys = new WeakMap<Certificate, KeyObject>();
+  const verdicts = new WeakMap<Signed, WeakMap<Certificate, boolean>>();
   const keyOf = (certificate: Certificate): KeyObject => {
     const known = keys.get(certificate);
     if (known !== undefined) return known;
@@ -30,12 +34,23 @@ export function createVerifier(): VerifySignature {
     return key;
   };
   return (signed, issuer) => {
-    try {
-      return verifyWith(keyOf(issuer), signed);
-    } catch {
-      return false;
+    const known = verdicts.get(signed) ?? new WeakMap<Certificate, boolean>();
+    verdicts.set(signed, known);
+    let verdict = known.get(issuer);
+    if (verdict === undefined) {
+      verdict = tryVerify(() => verifyWith(keyOf(issuer), signed));
+      known.set(issuer, verdict);
     }
+    return verdict;
   };
+}
+
+function tryVerify(verifies: () => boolean): boolean {
+  try {
+    return verifies();
+  } catch {
+    return false;
+  }
 }
 
 function verifyWith(key: KeyObject, { algorithm, tbs, signature }: Signed): boolean {

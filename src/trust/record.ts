@@ -8,7 +8,7 @@ import { latin1 } from '../x509/primitives.ts';
 import type { Anchors, AnchorReader } from './anchors.ts';
 import { createVerifier, hashing } from './hashing.ts';
 import type { Revocation, RevocationCheck } from './revocation.ts';
-import { createValidator, type Validator } from './validation.ts';
+import { createIssuerReader, createValidator, type Validator } from './validation.ts';
 
 export interface TrustRecord {
   readonly plan: TrustPlan;
@@ -29,6 +29,7 @@ export interface RecordsOptions {
 
 export interface Records {
   prepare(plan: TrustPlan, material: Material): TrustRecord;
+  /** Called after all trusts of a generation were prepared: forgets every other. */
   keepOnly(trusts: ReadonlyMap<ObjectKey, unknown>): void;
 }
 
@@ -36,6 +37,7 @@ const DAY_MS = 24 * 60 * 60 * 1000;
 
 export function createRecords({ anchors, revocation, metrics, clock }: RecordsOptions): Records {
   const verifySignature = createVerifier();
+  const readIssuer = createIssuerReader();
   const validators = new Map<ObjectKey, { fingerprint: string; validator: Validator }>();
   const onValidated = ({ notAfter }: CertificateFacts): void =>
     metrics.observe('sallyport_client_certificate_days_left', Math.max(0, (notAfter - clock()) / DAY_MS));
@@ -46,7 +48,7 @@ export function createRecords({ anchors, revocation, metrics, clock }: RecordsOp
     const fingerprint = JSON.stringify([spec, certificates.map(({ der }) => latin1(hashing.sha256(der)))]);
     const known = validators.get(plan.key);
     if (known?.fingerprint === fingerprint) return known.validator;
-    const validator = createValidator({ anchors: certificates, spec, verifySignature, onValidated });
+    const validator = createValidator({ anchors: certificates, spec, verifySignature, readIssuer, onValidated });
     validators.set(plan.key, { fingerprint, validator });
     return validator;
   };
@@ -62,10 +64,9 @@ export function createRecords({ anchors, revocation, metrics, clock }: RecordsOp
       };
     },
     keepOnly: trusts => {
-      const keys = new Set(trusts.keys());
-      anchors.keepOnly(keys);
-      revocation.keepOnly(keys);
-      for (const key of validators.keys()) if (!keys.has(key)) validators.delete(key);
+      anchors.keepUsed();
+      revocation.keepUsed();
+      for (const key of validators.keys()) if (!trusts.has(key)) validators.delete(key);
     },
   };
 }

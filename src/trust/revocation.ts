@@ -39,8 +39,8 @@ export interface ListSource {
 
 export interface Revocation {
   prepare(plan: TrustPlan, material: Material): RevocationCheck;
-  /** Stops fetching and forgets what serves only other trusts. */
-  keepOnly(trusts: ReadonlySet<string>): void;
+  /** Stops fetching and forgets what no trust was prepared with since the last call. */
+  keepUsed(): void;
   settled(): Promise<void>;
 }
 
@@ -71,9 +71,9 @@ export function createRevocation(options: Omit<FetchedListsOptions, 'hold'>): Re
       );
       return { mode, sources, check: (path, now) => checkPath(path, sources, spec.leafOnly, now) };
     },
-    keepOnly: trusts => {
-      fetched.keepOnly(trusts);
-      stored.keepOnly(trusts);
+    keepUsed: () => {
+      fetched.keepUsed();
+      stored.keepUsed();
     },
     settled: () => fetched.settled(),
   };
@@ -138,31 +138,40 @@ export function readLists(bytes: Uint8Array): readonly Crl[] {
 
 type CrlRef = NonNullable<ClientTrustSpec['revocation']>['crls'][number];
 
+interface Stored {
+  readonly bytes: Uint8Array;
+  readonly lists: readonly HeldList[];
+}
+
 /** Lists from Secrets and ConfigMaps; what became unreadable keeps its last good content, which ends at its nextUpdate. */
 function createStoredLists(log: Log, hold: Hold) {
-  const kept = new Map<string, Map<string, { bytes: Uint8Array; lists: readonly HeldList[] }>>();
+  let lastGood = new Map<string, Stored>();
+  let used = new Map<string, Stored>();
+  const read = (bytes: Uint8Array | undefined, earlier: Stored | undefined): Stored | string => {
+    if (bytes === undefined) return 'does not exist';
+    if (earlier !== undefined && Buffer.compare(earlier.bytes, bytes) === 0) return earlier;
+    try {
+      return { bytes, lists: readLists(bytes).map(hold) };
+    } catch (error) {
+      return `cannot be read: ${error instanceof Asn1Error ? error.message : 'not a revocation list'}`;
+    }
+  };
   return {
     find: (plan: TrustPlan, ref: CrlRef, material: Material): ListSource => {
       const name = nameReference(ref, plan.namespace);
-      const ofTrust = kept.get(plan.key) ?? new Map<string, { bytes: Uint8Array; lists: readonly HeldList[] }>();
-      kept.set(plan.key, ofTrust);
-      const earlier = ofTrust.get(name);
-      const bytes = findMaterial(ref, plan.namespace, material);
-      let problem: string | undefined;
-      if (bytes === undefined) problem = 'does not exist';
-      else if (earlier === undefined || Buffer.compare(earlier.bytes, bytes) !== 0) {
-        try {
-          ofTrust.set(name, { bytes, lists: readLists(bytes).map(hold) });
-        } catch (error) {
-          problem = `cannot be read: ${error instanceof Asn1Error ? error.message : 'not a revocation list'}`;
-        }
-      }
+      const key = `${plan.key} ${name}`;
+      const earlier = used.get(key) ?? lastGood.get(key);
+      const found = read(findMaterial(ref, plan.namespace, material), earlier);
+      const problem = typeof found === 'string' ? found : undefined;
       if (problem !== undefined) log.warn({ trust: plan.key, reference: name }, `revocation list: ${problem}`);
-      const lists = ofTrust.get(name)?.lists ?? [];
+      const stored = typeof found === 'string' ? earlier : found;
+      if (stored !== undefined) used.set(key, stored);
+      const lists = stored?.lists ?? [];
       return { lists: () => lists, status: () => describeLists(name, lists, problem) };
     },
-    keepOnly: (trusts: ReadonlySet<string>): void => {
-      for (const key of kept.keys()) if (!trusts.has(key)) kept.delete(key);
+    keepUsed: (): void => {
+      lastGood = used;
+      used = new Map();
     },
   };
 }

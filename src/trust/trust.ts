@@ -126,6 +126,6 @@ export function createTrust(options: TrustOptions): Trust {
       return createView(current, options.metrics);
     },
     settled: () => revocation.settled(),
-    close: () => revocation.keepOnly(new Set()),
+    close: () => revocation.keepUsed(),
   };
 }

@@ -34,11 +34,13 @@ export interface Validator {
 /** Most certificates of a presented chain that are read, the leaf included. */
 export const MAX_PRESENTED = 16;
 const REMEMBERED_CHAINS = 256;
+const REMEMBERED_ISSUERS = 64;
 
 export interface ValidatorOptions {
   readonly anchors: readonly Certificate[];
   readonly spec: Pick<ClientTrustSpec, 'maxDepth' | 'partialChain' | 'validity'>;
   readonly verifySignature: VerifySignature;
+  readonly readIssuer: ReadCertificate;
   /** Called once for each validation that is not answered from memory. */
   readonly onValidated: (facts: CertificateFacts) => void;
 }
@@ -75,10 +77,10 @@ function identify(chain: readonly Uint8Array[]): string {
 function validateChain(chain: readonly Uint8Array[], options: ValidatorOptions, now: number): Validation {
   const leaf = read(chain[0] ?? new Uint8Array());
   if (leaf === undefined) return { ok: false, problem: 'untrusted', from: -Infinity, until: Infinity };
-  const { anchors, spec, verifySignature } = options;
+  const { anchors, spec, verifySignature, readIssuer } = options;
   const intermediates = chain.slice(1).flatMap(der => {
     // Clients often send the root too; it is an anchor already, or of no use.
-    const certificate = anchors.some(anchor => equalBytes(anchor.der, der)) ? undefined : read(der);
+    const certificate = anchors.some(anchor => equalBytes(anchor.der, der)) ? undefined : readIssuer(der);
     return certificate === undefined ? [] : [certificate];
   });
   const result = validatePath({ leaf, intermediates, anchors, now, purpose: CLIENT_AUTH, verifySignature, ...spec });
@@ -88,11 +90,24 @@ function validateChain(chain: readonly Uint8Array[], options: ValidatorOptions, 
   return { ...result, evidence: { state: 'verified', certificate } };
 }
 
-/** A certificate that cannot be read is no part of any path. */
-function read(der: Uint8Array): Certificate | undefined {
+/** Undefined: a certificate that cannot be read is no part of any path. */
+export type ReadCertificate = (der: Uint8Array) => Certificate | undefined;
+
+const read: ReadCertificate = der => {
   try {
     return parseCertificate(der);
   } catch {
     return undefined;
   }
+};
+
+/** Reads issuing CAs' certificates, of which there are few, once: all devices of a fleet present the same. */
+export function createIssuerReader(): ReadCertificate {
+  const known = new LRUCache<string, { readonly certificate: Certificate | undefined }>({ max: REMEMBERED_ISSUERS });
+  return der => {
+    const key = latin1(hashing.sha256(der));
+    const found = known.get(key) ?? { certificate: read(der) };
+    known.set(key, found);
+    return found.certificate;
+  };
 }
