@@ -1,0 +1,211 @@
+/** The response part: what becomes of an app's answer (S3, P5, P12, E8). Pure; the proxy carries it out. */
+import type { Reason } from '../api/reasons.ts';
+import { joinValues, type HeaderFields } from '../http/head.ts';
+import type { Bindings } from '../policy/expression.ts';
+import type { ErrorsPlan, Pipeline } from '../policy/model.ts';
+import type { CompiledHideBackend, CompiledResponseStep } from '../policy/steps.ts';
+import { AnswerHeaders } from './answer-headers.ts';
+import { createBackendHosts, type BackendHosts } from './backend-hosts.ts';
+import { planBody, type BodyRewriting } from './body-rewriting.ts';
+import { celRecord } from './cel-value.ts';
+import { phraseOf } from './challenge.ts';
+import type { HeaderValues } from './edits.ts';
+import { renderAnswer, type Rendered } from './respond-step.ts';
+import type { Permit } from './verdict.ts';
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: HeaderFields;
+}
+
+/** What the client gets instead of the app's answer, where it differs. */
+export interface ResponseEdits {
+  readonly status: number;
+  /** By lower-case name: the values to send instead of whatever the app sent; none: the header is removed. */
+  readonly headers: ReadonlyMap<string, HeaderValues>;
+  /** For trailers: whether a policy removes this (lower-case) name. */
+  readonly removes: (lower: string) => boolean;
+  /** Instead of the app's body: `respond`'s text, or `Neutral` for renderNeutralBody (errorBodies: Replace). */
+  readonly body?: { readonly text: string } | 'Neutral';
+  /** The body is held, up to a bound, and rewritten. Never together with `body`. */
+  readonly rewrite?: BodyRewriting;
+}
+
+const NEVER = (): boolean => false;
+
+/** Whether the app must be asked for an unencoded, whole body (P12): `Accept-Encoding: identity` and no `Range`. */
+export const requestNeedsIdentity = (pipeline: Pipeline): boolean =>
+  pipeline.response.steps.some(
+    step => step.type === 'hideBackend' && step.hideBackend.bodies !== undefined && !step.origin.audit,
+  );
+
+/** A body that tells nothing of the app, in the format of `errors`; carries the request id to ask about. */
+export function renderNeutralBody(status: number, errors: ErrorsPlan, requestId: string): string {
+  if (errors.format === 'Empty') return '';
+  const title = phraseOf(status);
+  if (errors.format === 'Text') return `${title}\nrequest: ${requestId}\n`;
+  return JSON.stringify({ type: 'about:blank', title, status, requestId });
+}
+
+const NEUTRAL_TYPE: Readonly<Record<ErrorsPlan['format'], string | undefined>> = {
+  Problem: 'application/problem+json',
+  Text: 'text/plain; charset=utf-8',
+  Empty: undefined,
+};
+
+function responseBinding({ status, headers }: Answer): Readonly<Record<string, unknown>> {
+  return {
+    status: BigInt(status),
+    get headers() {
+      return celRecord(headers.lower.map(name => [name, joinValues(headers, name) ?? ''] as const));
+    },
+  };
+}
+
+/** The state of one answer's way through the response steps. */
+class Evaluation {
+  readonly headers: AnswerHeaders;
+  readonly removals: ((lower: string) => boolean)[] = [];
+  body: ResponseEdits['body'];
+  rewrite: BodyRewriting | undefined;
+  readonly #permit: Permit;
+  readonly #answer: Answer;
+  #response: Readonly<Record<string, unknown>> | undefined;
+
+  constructor(permit: Permit, answer: Answer) {
+    this.#permit = permit;
+    this.#answer = answer;
+    this.headers = new AnswerHeaders(answer.headers);
+  }
+
+  bindingsOf(step: CompiledResponseStep): Bindings {
+    return this.#permit.bindingsOf(step, (this.#response ??= responseBinding(this.#answer)));
+  }
+
+  /** A rendered `respond` ends the part; a reason refuses the answer; undefined goes on. */
+  run(step: CompiledResponseStep): Rendered | Reason | undefined {
+    if (step.when !== undefined && step.when.evaluate(this.bindingsOf(step)) !== true) return undefined;
+    switch (step.type) {
+      case 'hideBackend':
+        return this.#hide(step, step.hideBackend);
+      case 'setHeaders':
+        for (const setting of step.setHeaders) {
+          // S4: a broader sealed policy has the last word on this header.
+          if (setting.overridden) continue;
+          this.headers.apply(setting, setting.value.literal ?? setting.value.render(this.bindingsOf(step)));
+        }
+        return undefined;
+      case 'removeHeaders': {
+        const names = new Set(step.removeHeaders.map(name => name.toLowerCase()));
+        return this.#remove(lower => names.has(lower));
+      }
+      case 'respond':
+        return renderAnswer(step.respond, this.bindingsOf(step));
+    }
+  }
+
+  #remove(removes: (lower: string) => boolean): undefined {
+    this.headers.removeWhere(removes);
+    this.removals.push(removes);
+  }
+
+  #hide(step: CompiledResponseStep, hide: CompiledHideBackend): Reason | undefined {
+    this.#remove(hide.removes);
+    let hosts: BackendHosts | undefined;
+    const makeHosts = (): BackendHosts =>
+      (hosts ??= createBackendHosts(hide.from, hide.to.literal ?? hide.to.render(this.bindingsOf(step))));
+    if (hide.from.length > 0) this.#rewriteHeaders(makeHosts);
+    if (this.#answer.status >= 500 && hide.errorBodies === 'Replace') this.#neutralise();
+    if (hide.bodies === undefined || hide.from.length === 0 || this.body !== undefined) return undefined;
+    const plan = planBody(hide.bodies, this.#permit.request.method, this.#answer.status, this.headers);
+    if (plan === 'Refused') return 'AppProtocolError';
+    if (plan === 'Rewritten') this.#rewriteBody(hide.bodies, makeHosts().text);
+    return undefined;
+  }
+
+  #rewriteHeaders(hosts: () => BackendHosts): void {
+    const { headers } = this;
+    headers.rewrite('location', 'Location', value => hosts().url(value));
+    headers.rewrite('content-location', 'Content-Location', value => hosts().url(value));
+    headers.rewrite('refresh', 'Refresh', value => hosts().refresh(value));
+    headers.rewrite('link', 'Link', value => hosts().link(value));
+    headers.rewrite('set-cookie', 'Set-Cookie', value =>
+      /;\s*domain\s*=/i.test(value) ? hosts().cookie(value) : value,
+    );
+  }
+
+  /** What described the app's body goes with it. */
+  #neutralise(): void {
+    this.body = 'Neutral';
+    this.rewrite = undefined;
+    for (const name of DESCRIBES_BODY) this.headers.remove(name);
+    const type = NEUTRAL_TYPE[this.#permit.route.pipeline.errors.format];
+    if (type === undefined) return this.headers.remove('content-type');
+    this.headers.set('Content-Type', type);
+  }
+
+  /** Several steps rewrite one after another, narrowest first; the smallest bound holds, and Fail wins. */
+  #rewriteBody(bodies: NonNullable<CompiledHideBackend['bodies']>, rewrite: (text: string) => string): void {
+    const earlier = this.rewrite;
+    this.rewrite = {
+      maxBytes: Math.min(bodies.maxBytes, earlier?.maxBytes ?? Infinity),
+      onOversize: earlier?.onOversize === 'Fail' ? 'Fail' : bodies.onOversize,
+      rewrite: earlier === undefined ? rewrite : text => rewrite(earlier.rewrite(text)),
+    };
+    for (const name of DIGESTS) this.headers.remove(name);
+  }
+
+  conclude(): ResponseEdits {
+    const { body, rewrite, removals } = this;
+    return {
+      status: this.#answer.status,
+      headers: this.headers.edits,
+      removes: removals.length === 0 ? NEVER : lower => removals.some(removes => removes(lower)),
+      ...(body === undefined ? {} : { body }),
+      ...(rewrite === undefined ? {} : { rewrite }),
+    };
+  }
+}
+
+/** No longer true of a body that was rewritten. */
+const DIGESTS = ['etag', 'content-md5', 'digest', 'content-digest', 'repr-digest', 'accept-ranges'] as const;
+const DESCRIBES_BODY = [
+  ...DIGESTS,
+  'content-encoding',
+  'content-language',
+  'content-disposition',
+  'content-range',
+  'last-modified',
+] as const;
+
+/** P5: `respond` replaces the whole answer, headers included. */
+function replaceBy(rendered: Rendered, received: HeaderFields): ResponseEdits {
+  const headers = new Map<string, HeaderValues>();
+  for (const lower of received.lower) headers.set(lower, { name: lower, values: [] });
+  for (const { name, value } of rendered.headers) {
+    const lower = name.toLowerCase();
+    headers.set(lower, { name, values: [...(headers.get(lower)?.values ?? []), value] });
+  }
+  return { status: rendered.status, headers, removes: () => true, body: { text: rendered.body } };
+}
+
+/**
+ * The edits, or why the answer cannot be sent: 502 AppProtocolError when an expression of the response part fails (E8) or
+ * a body that must be rewritten comes encoded or ranged (P12). `permit.responseHeaders` are not among the edits.
+ * Informational answers (1xx) are edited as well, but never replaced.
+ */
+export function evaluateResponse(permit: Permit, answer: Answer): ResponseEdits | Reason {
+  const evaluation = new Evaluation(permit, answer);
+  try {
+    for (const step of permit.route.pipeline.response.steps) {
+      // S8: an Audit policy's response steps have no effect.
+      if (step.origin.audit) continue;
+      const outcome = evaluation.run(step);
+      if (typeof outcome === 'string') return outcome;
+      if (outcome !== undefined && answer.status >= 200) return replaceBy(outcome, answer.headers);
+    }
+  } catch {
+    return 'AppProtocolError';
+  }
+  return evaluation.conclude();
+}
