@@ -20,9 +20,11 @@ import { hostName, labelSelector, memberName, objectName, secretName, serverTrus
 const SECOND = 1000;
 const HOUR = 3600 * SECOND;
 
-/** Literals of RFC 3986 segments, {parameters} that fill a segment, a last * or /. Each part starts with its own character, so matching is linear. */
-const PATH_TEMPLATE = "^(/([A-Za-z0-9._~!$&'()+,;=:@-]|%[0-9A-Fa-f]{2})+|/\\{[A-Za-z_][A-Za-z0-9_]*\\})*(/|/\\*)?$";
-const BASE_PATH = "^(/([A-Za-z0-9._~!$&'()+,;=:@-]|%[0-9A-Fa-f]{2})+)*/?$";
+/** What a literal segment may hold; the rest is what back ends read in different ways. */
+const LITERAL = '([^\\x00-\\x20/{}*?#%;\\\\\\x7f]|%[0-9A-Fa-f]{2})+';
+/** Literals, {parameters} that fill a segment, a last * or /. Each part begins with its own character: matching is linear. */
+const PATH_TEMPLATE = `^(/${LITERAL}|/\\{[A-Za-z_][A-Za-z0-9_]*\\})*(/|/\\*)?$`;
+const BASE_PATH = `^(/${LITERAL})*/?$`;
 
 const operation = object({
   name: required({ ...memberName, description: 'The operation’s name; policies target it by sectionName.' }),
