@@ -2,6 +2,7 @@
  * credentials: floor 2. What the sidecar presents to the app and to services: the mesh certificate. May import api/, http/,
  * x509/, policy/, telemetry/, material/ and outbound/.
  */
+import { readFileSync } from 'node:fs';
 import type { ObjectKey } from '../api/object.ts';
 import { objectKey } from '../api/object.ts';
 import type { Material } from '../material/material.ts';
@@ -16,12 +17,14 @@ import {
   type ReadFile,
   type WatchFiles,
 } from './pair-files.ts';
+import { createWatchFiles } from './watch-files.ts';
 
 export type { ClientCertificate } from './key-pair.ts';
 
 export interface CredentialsOptions {
-  readonly readFile: ReadFile;
-  /** Absent: files are read once. */
+  /** Default: the file system. */
+  readonly readFile?: ReadFile;
+  /** Default: by notifications and by looking every 30 s. */
   readonly watch?: WatchFiles;
   readonly log: Log;
   readonly metrics?: Metrics;
@@ -61,7 +64,7 @@ interface Prepared {
 const NONE: HeldPair = { pair: undefined, problem: 'MISSING' };
 
 export function createCredentials(options: CredentialsOptions): Credentials {
-  const { readFile, watch, log, onChange = (): void => undefined } = options;
+  const { readFile = readFileSync, watch = createWatchFiles(), log, onChange = (): void => undefined } = options;
   const files = createPairFiles({ readFile, watch, log, onChange });
   let secrets = new Map<ObjectKey, ClientCertificate>();
   return {

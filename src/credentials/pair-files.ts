@@ -34,7 +34,7 @@ interface Held {
 
 export interface PairFilesOptions {
   readonly readFile: ReadFile;
-  readonly watch?: WatchFiles | undefined;
+  readonly watch: WatchFiles;
   readonly log: Log;
   /** A good pair has taken the place of another, or of none. */
   readonly onChange: () => void;
@@ -77,8 +77,8 @@ export function createPairFiles({ readFile, watch, log, onChange }: PairFilesOpt
     hold(files) {
       const known = held.get(nameOf(files));
       if (known !== undefined) return known.state;
-      const stop = watch?.([files.certificateFile, files.keyFile], () => reload(files, entry));
-      const entry: Held = { state: { pair: undefined, problem: undefined }, stop: stop ?? ((): void => undefined) };
+      const stop = watch([files.certificateFile, files.keyFile], () => reload(files, entry));
+      const entry: Held = { state: { pair: undefined, problem: undefined }, stop };
       // Before it is held, so that the first reading is no change.
       reload(files, entry);
       held.set(nameOf(files), entry);
