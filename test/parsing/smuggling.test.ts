@@ -173,11 +173,9 @@ test('a request that is the body of another never is a request', async () => {
     const wire = openWire(world.port).send(text + LAST);
     await wire.takeAll();
     wire.socket.end();
-    assert.equal(app.requests.pop()?.url, '/last');
-    assert.ok(
-      app.requests.length > 0 && app.requests.every(({ url, body }) => url === '/outer' && body === SMUGGLED),
-      text,
-    );
+    assert.equal(app.requests.at(-1)?.url, '/last');
+    const outers = app.requests.slice(0, -1);
+    assert.ok(outers.length > 0 && outers.every(({ url, body }) => url === '/outer' && body === SMUGGLED), text);
   }
 });
 
