@@ -1,0 +1,242 @@
+/** What Secrets and ConfigMaps hold, judged by the code that will use them: certificates, keys, revocation lists. */
+import { X509Certificate } from 'node:crypto';
+import { readPair, type PairProblem } from '../credentials/key-pair.ts';
+import { parseRevocationList } from '../devices/revocation-list.ts';
+import type { ObjectOfKind, SallyportObject } from '../api/kinds/index.ts';
+import type { KeyRef } from '../api/kinds/shared.ts';
+import { objectKey } from '../api/object.ts';
+import type { Severity, Violation } from '../api/violation.ts';
+import { quote } from '../api/words.ts';
+import type { Resources } from '../sources/source.ts';
+import { readDecryptionKey } from '../tokens/decryption.ts';
+import { readStaticKeys } from '../tokens/issuers.ts';
+import { readLists } from '../trust/revocation.ts';
+import { isRoot, MAX_CERTIFICATE_BYTES, parseCertificate, type Certificate } from '../x509/certificate.ts';
+import { Asn1Error } from '../x509/der.ts';
+import { parsePem } from '../x509/pem.ts';
+import { latin1 } from '../x509/primitives.ts';
+
+/** Problems of material that exists; what is missing is the policy compiler's to tell. No value is ever quoted. */
+export function checkMaterial(resources: Resources, now: number): readonly Violation[] {
+  const violations: Violation[] = [];
+  for (const object of resources.objects) checkObject(createCheck(object, resources, now, violations));
+  return violations;
+}
+
+interface Check {
+  readonly object: SallyportObject;
+  readonly now: number;
+  readonly report: (severity: Severity, field: string, problem: string, fix: string) => void;
+  /** The bytes that a reference of this object names, if they exist. */
+  readonly find: (ref: Ref, field: string) => Found | undefined;
+}
+
+interface Ref {
+  readonly secretKeyRef?: KeyRef;
+  readonly configMapKeyRef?: KeyRef;
+}
+
+interface Found {
+  readonly bytes: Uint8Array;
+  /** `the ConfigMap "device-ca" has in "ca.crt"`: begins each problem. */
+  readonly has: string;
+  readonly field: string;
+}
+
+function createCheck(object: SallyportObject, { material }: Resources, now: number, violations: Violation[]): Check {
+  return {
+    object,
+    now,
+    report: (severity, field, problem, fix) => {
+      const position = object.locate?.(field);
+      const name = `${object.kind} ${object.key}`;
+      violations.push({ severity, object: name, field, problem, fix, ...(position === undefined ? {} : { position }) });
+    },
+    find: ({ secretKeyRef, configMapKeyRef }, field) => {
+      const ref = secretKeyRef ?? configMapKeyRef;
+      if (ref === undefined) return undefined;
+      const key = objectKey(ref.namespace ?? object.meta.namespace, ref.name);
+      const [kind, data] =
+        secretKeyRef === undefined ? ['ConfigMap', material.configMap(key)] : ['Secret', material.secret(key)];
+      const bytes = data?.get(ref.key);
+      if (bytes === undefined) return undefined;
+      const member = secretKeyRef === undefined ? 'configMapKeyRef' : 'secretKeyRef';
+      return { bytes, has: `the ${kind} ${quote(ref.name)} has in ${quote(ref.key)}`, field: `${field}.${member}` };
+    },
+  };
+}
+
+function checkObject(check: Check): void {
+  const { object } = check;
+  switch (object.kind) {
+    case 'Api':
+      return checkApi(object, check);
+    case 'TokenIssuer':
+      return checkIssuer(object, check);
+    case 'ClientTrust':
+      return checkTrust(object, check);
+    case 'DeviceAuthService':
+      return checkDeviceService(object, check);
+    case 'BackendCredential': {
+      const name = object.spec.meshCertificate?.secretName;
+      if (name !== undefined) checkPair(name, 'spec.meshCertificate.secretName', check);
+      return;
+    }
+    case 'AuthPolicy':
+    case 'ClusterAuthPolicy':
+      return;
+  }
+}
+
+function checkApi({ spec }: ObjectOfKind<'Api'>, check: Check): void {
+  if (spec.app.trust !== undefined) checkBundle(spec.app.trust, 'spec.app.trust', check);
+  if (spec.tls === undefined) return;
+  const field = 'spec.tls.certificate.secretName';
+  const certificate = checkPair(spec.tls.certificate.secretName, field, check);
+  if (certificate === undefined) return;
+  const missing = (spec.hosts ?? []).find(host => certificate.checkHost(host.replace(/^\*\./, 'any.')) === undefined);
+  if (missing !== undefined) {
+    const problem = `the certificate of the Secret ${quote(spec.tls.certificate.secretName)} does not hold the host ${missing}`;
+    check.report('warning', field, problem, 'name one that does, or clients will refuse it');
+  }
+}
+
+const PAIR_PROBLEMS: Readonly<Record<PairProblem, readonly [problem: string, fix: string]>> = {
+  MISSING: ['has no certificate', 'put a certificate chain in PEM there'],
+  BAD_CERTIFICATE: ['has no certificate in "tls.crt" that can be read', 'put a certificate chain in PEM there'],
+  BAD_KEY: ['has no private key in "tls.key" that can be read', 'put an unencrypted private key in PEM there'],
+  KEY_DOES_NOT_MATCH: [
+    'has a private key that does not belong to its certificate',
+    'put the key of that certificate there',
+  ],
+};
+
+/** A Secret of type kubernetes.io/tls; the leaf, if all is well. */
+function checkPair(name: string, field: string, check: Check): X509Certificate | undefined {
+  const find = (key: string): string | undefined => {
+    const found = check.find({ secretKeyRef: { name, key } }, field);
+    return found === undefined ? undefined : Buffer.from(found.bytes).toString();
+  };
+  const [chain, key] = [find('tls.crt'), find('tls.key')];
+  if (chain === undefined || key === undefined) return undefined;
+  const reading = readPair(chain, key);
+  if ('problem' in reading) {
+    const [problem, fix] = PAIR_PROBLEMS[reading.problem];
+    check.report('error', field, `the Secret ${quote(name)} ${problem}`, fix);
+    return undefined;
+  }
+  const leaf = new X509Certificate(chain);
+  const [begin, end] = [leaf.validFromDate.getTime(), leaf.validToDate.getTime()];
+  warnDates(`the certificate of the Secret ${quote(name)}`, begin, end, field, check);
+  return leaf;
+}
+
+function warnDates(what: string, notBefore: number, notAfter: number, field: string, { now, report }: Check): void {
+  if (now > notAfter) report('warning', field, `${what} ended on ${formatDay(notAfter)}`, 'renew it');
+  else if (now < notBefore)
+    report('warning', field, `${what} begins only on ${formatDay(notBefore)}`, 'look at the clock');
+}
+
+const formatDay = (ms: number): string => new Date(ms).toISOString().slice(0, 10);
+
+/** Certificates of authorities; undefined when there is nothing to read or it was refused. */
+function checkBundle(ref: Ref, at: string, check: Check): readonly Certificate[] | undefined {
+  const found = check.find(ref, at);
+  if (found === undefined) return undefined;
+  const { bytes, has, field } = found;
+  const fix = 'put CA certificates in PEM there';
+  let certificates: readonly Certificate[];
+  try {
+    const blocks = parsePem(latin1(bytes), MAX_CERTIFICATE_BYTES).filter(block => block.label === 'CERTIFICATE');
+    certificates = blocks.map(block => parseCertificate(block.der));
+  } catch (error) {
+    check.report('error', field, `${has} a certificate that cannot be read (${nameFault(error)})`, fix);
+    return undefined;
+  }
+  if (certificates.length === 0) {
+    check.report('error', field, `${has} no certificate`, fix);
+    return undefined;
+  }
+  for (const certificate of certificates) warnAuthority(certificate, found, check);
+  return certificates;
+}
+
+function warnAuthority(certificate: Certificate, { has, field }: Found, check: Check): void {
+  if (certificate.version === 3 && certificate.extensions.basicConstraints?.ca !== true) {
+    check.report('warning', field, `${has} a certificate that is no authority's`, 'put CA certificates there');
+  }
+  warnDates(`${has} a certificate that`, certificate.notBefore, certificate.notAfter, field, check);
+}
+
+/** Faults of our own readers say what is wrong with the form, never what was written. */
+const nameFault = (error: unknown): string => (error instanceof Asn1Error ? error.message : 'not PEM');
+
+function checkTrust({ spec }: ObjectOfKind<'ClientTrust'>, check: Check): void {
+  const bundles = spec.anchors.map((ref, index) => checkBundle(ref, `spec.anchors[${index}]`, check));
+  const anchors = bundles.flatMap(bundle => bundle ?? []);
+  if (!spec.partialChain && !bundles.includes(undefined) && !anchors.some(isRoot)) {
+    const problem = 'no anchor is a root, and an issuing CA counts only with partialChain';
+    check.report('warning', 'spec.anchors', problem, 'add the root, or write partialChain: true');
+  }
+  spec.revocation?.crls.forEach((ref, index) => checkLists(ref, `spec.revocation.crls[${index}]`, check));
+}
+
+function checkLists(ref: Ref, at: string, check: Check): void {
+  const found = check.find(ref, at);
+  if (found === undefined) return;
+  const { bytes, has, field } = found;
+  try {
+    const ended = readLists(bytes).find(list => list.nextUpdate < check.now);
+    if (ended === undefined) return;
+    const problem = `${has} a revocation list that was to be renewed by ${formatDay(ended.nextUpdate)}`;
+    check.report('warning', field, problem, 'put the newest one there');
+  } catch (error) {
+    const problem = `${has} no revocation list that can be read (${nameFault(error)})`;
+    check.report('error', field, problem, 'put X509 CRL blocks in PEM, or one list in DER, there');
+  }
+}
+
+function checkIssuer(object: ObjectOfKind<'TokenIssuer'>, check: Check): void {
+  const { spec } = object;
+  if (spec.discovery?.trust !== undefined) checkBundle(spec.discovery.trust, 'spec.discovery.trust', check);
+  if (spec.jwks?.trust !== undefined) checkBundle(spec.jwks.trust, 'spec.jwks.trust', check);
+  spec.keys?.forEach((key, index) => checkKey(object, key, `spec.keys[${index}]`, check));
+  spec.decryptionKeys?.forEach((ref, index) => {
+    const found = check.find(ref, `spec.decryptionKeys[${index}]`);
+    if (found === undefined || readDecryptionKey(Buffer.from(found.bytes).toString()) !== undefined) return;
+    const fix = 'put a private key (PEM or JWK; RSA from 2048 bits, P-256 to P-521, X25519) or a symmetric JWK there';
+    check.report('error', found.field, `${found.has} no key that can decrypt`, fix);
+  });
+}
+
+const KEY_PROBLEMS: Readonly<Record<string, readonly [problem: string, fix: string]>> = {
+  NOT_A_KEY: ['no key that can be read', 'put a JWK, or a public key or certificate in PEM, there'],
+  PRIVATE_KEY: ['a private key, and whoever can read it can sign', 'put the public key there, and make a new pair'],
+  SYMMETRIC_KEY: ['a symmetric key', 'put it into a Secret and write HS* into algorithms, or use a public key'],
+  WEAK_KEY: ['a key that is too short', 'use RSA from 2048 bits, or for HS* as many bytes as the hash has'],
+  WRONG_USE: ['a key that is not for signatures', 'put the signature key there'],
+  WRONG_ALGORITHM: ['a key that does not fit its own alg', 'put a key with the right alg there'],
+  UNSUPPORTED_KEY: ['a key of a sort that is not supported', 'use RSA, P-256, P-384, P-521 or Ed25519'],
+};
+
+type IssuerKey = NonNullable<ObjectOfKind<'TokenIssuer'>['spec']['keys']>[number];
+
+function checkKey({ key, meta, spec }: ObjectOfKind<'TokenIssuer'>, entry: IssuerKey, at: string, check: Check): void {
+  const found = check.find(entry, at);
+  if (found === undefined) return;
+  const only = { key, namespace: meta.namespace, generation: meta.generation, spec: { ...spec, keys: [entry] } };
+  const data = new Map([[(entry.secretKeyRef ?? entry.configMapKeyRef)?.key ?? '', found.bytes]]);
+  const { problem } = readStaticKeys(only, { secret: () => data, configMap: () => data });
+  if (problem === '') return;
+  const [said, fix] = KEY_PROBLEMS[problem] ?? ['a key that cannot be used', 'put another there'];
+  check.report('error', found.field, `${found.has} ${said}`, fix);
+}
+
+function checkDeviceService({ spec }: ObjectOfKind<'DeviceAuthService'>, check: Check): void {
+  if (spec.tls?.trust !== undefined) checkBundle(spec.tls.trust, 'spec.tls.trust', check);
+  const found = spec.revoke === undefined ? undefined : check.find(spec.revoke, 'spec.revoke');
+  const [line] = found === undefined ? [] : parseRevocationList(Buffer.from(found.bytes).toString()).badLines;
+  if (found === undefined || line === undefined) return;
+  const fix = 'write one SHA-1 or SHA-256 a line, or # before a comment';
+  check.report('error', found.field, `${found.has} no thumbprint in line ${line}, so that line revokes nobody`, fix);
+}

@@ -1,0 +1,99 @@
+/** All problems of a set of manifests: those of reading, those of every workload's policies, those of material. */
+import type { SallyportObject } from '../api/kinds/index.ts';
+import type { Violation } from '../api/violation.ts';
+import { compileSnapshot } from '../policy/compile.ts';
+import type { Resources } from '../sources/source.ts';
+import { checkMaterial } from './check-material.ts';
+
+export interface CheckOptions {
+  /** Milliseconds since the epoch: what certificates are compared with. */
+  readonly now: number;
+  readonly namespace?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+}
+
+interface Workload {
+  readonly namespace: string;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+type Labels = Readonly<Record<string, string>>;
+
+/** Errors first, each part by file, line and field. */
+export function collectProblems(resources: Resources, options: CheckOptions): readonly Violation[] {
+  const found = [
+    ...resources.violations,
+    ...findWorkloads(resources.objects, options).flatMap(workload => compileFor(workload, resources)),
+    ...checkMaterial(resources, options.now),
+  ];
+  const unique = new Map(found.map(violation => [JSON.stringify(violation), violation]));
+  return [...unique.values()].sort(compareViolations);
+}
+
+/** One workload for each podSelector of an Api; a namespace without Apis is looked at once, for its policies. */
+function findWorkloads(objects: readonly SallyportObject[], { namespace, labels }: CheckOptions): readonly Workload[] {
+  const workloads = new Map<string, Workload>();
+  const add = (workload: Workload): unknown => workloads.set(JSON.stringify(workload), workload);
+  const apis = objects.flatMap(object => (object.kind === 'Api' ? [object] : []));
+  const all = objects.map(object => object.meta.namespace).filter(name => name !== '');
+  const namespaces = namespace !== undefined ? [namespace] : all.length > 0 ? [...new Set(all)] : ['default'];
+  for (const name of namespaces) {
+    const own = apis.filter(api => api.meta.namespace === name);
+    if (labels !== undefined || own.length === 0) add({ namespace: name, labels: labels ?? {} });
+    else for (const api of own) add({ namespace: name, labels: api.spec.podSelector.matchLabels });
+  }
+  return [...workloads.values()];
+}
+
+function compileFor(workload: Workload, resources: Resources): readonly Violation[] {
+  const { objects, invalid, material, namespaces, hash } = resources;
+  const namespaceLabels = namespaces.get(workload.namespace) ?? assumeLabels(objects);
+  const { snapshot } = compileSnapshot({
+    objects,
+    invalid,
+    lookup: (kind, key, dataKey) => {
+      const data = kind === 'Secret' ? material.secret(key) : material.configMap(key);
+      const bytes = data?.get(dataKey);
+      return bytes === undefined ? undefined : new TextDecoder().decode(bytes);
+    },
+    workload: { ...workload, namespaceLabels, ports: assumePorts(objects) },
+    generation: 1,
+    hash,
+    source: 'files',
+  });
+  return snapshot.violations;
+}
+
+/** A namespace that the manifests do not hold is taken for one that cluster policies select, so that they are checked. */
+function assumeLabels(objects: readonly SallyportObject[]): Labels {
+  const selectors = objects.map(({ kind, spec }) =>
+    kind === 'ClusterAuthPolicy' ? spec.namespaceSelector : undefined,
+  );
+  return Object.assign(Object.create(null) as object, ...selectors.map(selector => selector?.matchLabels)) as Labels;
+}
+
+/** Manifests of Apis do not tell the numbers of named ports; any number will do that no other Api has. */
+function assumePorts(objects: readonly SallyportObject[]): Readonly<Record<string, number>> {
+  const ports = Object.create(null) as Record<string, number>;
+  const used = new Set<number | string>(objects.map(({ kind, spec }) => (kind === 'Api' ? spec.port : 0)));
+  let next = 65535;
+  for (const port of used) {
+    if (typeof port === 'number') continue;
+    while (used.has(next)) next -= 1;
+    ports[port] = next;
+    next -= 1;
+  }
+  return ports;
+}
+
+function compareViolations(a: Violation, b: Violation): number {
+  return (
+    rank(a) - rank(b) ||
+    compareText(a.position?.file ?? '', b.position?.file ?? '') ||
+    (a.position?.line ?? 0) - (b.position?.line ?? 0) ||
+    compareText(a.field, b.field)
+  );
+}
+
+const rank = ({ severity }: Violation): number => (severity === 'error' ? 0 : 1);
+const compareText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);

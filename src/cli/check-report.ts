@@ -1,0 +1,74 @@
+/** How problems are printed: lines for editors and CI, grouped by file on a terminal, JSON for programs. */
+import type { Violation } from '../api/violation.ts';
+import type { Io } from './io.ts';
+import { createPaint, type Paint } from './text.ts';
+
+export function renderProblems(
+  problems: readonly Violation[],
+  objects: number,
+  output: 'text' | 'json',
+  io: Pick<Io, 'stdout' | 'stderr' | 'isTTY' | 'env'>,
+): void {
+  const summary = summarize(problems, objects);
+  if (output === 'json') io.stdout.write(`${JSON.stringify(describeProblems(problems), undefined, 2)}\n`);
+  else if (io.isTTY) io.stdout.write(renderGroups(problems, summary, createPaint(io.env['NO_COLOR'] === undefined)));
+  else {
+    io.stdout.write(problems.map(problem => `${formatProblem(problem)}\n`).join(''));
+    io.stderr.write(`${summary}\n`);
+  }
+}
+
+/** `file:line:field: problem, fix`; without a position the object's name stands in its place. */
+export function formatProblem({ severity, object, field, problem, fix, position }: Violation): string {
+  const where = position === undefined ? object : `${position.file}:${position.line}`;
+  const place = [where, field].filter(part => part !== '').join(':');
+  return `${place}: ${severity === 'warning' ? 'warning: ' : ''}${problem}, ${fix}`;
+}
+
+function summarize(problems: readonly Violation[], objects: number): string {
+  const errors = problems.filter(({ severity }) => severity === 'error').length;
+  const looked = `${countOf(objects, 'object')} checked`;
+  if (problems.length === 0) return `${looked}: no problems`;
+  return `${looked}: ${countOf(errors, 'error')}, ${countOf(problems.length - errors, 'warning')}`;
+}
+
+const countOf = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`;
+
+function describeProblems(problems: readonly Violation[]): unknown {
+  const errors = problems.filter(({ severity }) => severity === 'error').length;
+  return {
+    ok: errors === 0,
+    errors,
+    warnings: problems.length - errors,
+    problems: problems.map(({ severity, object, field, problem, fix, position }) => ({
+      severity,
+      ...(position === undefined ? {} : { file: position.file, line: position.line }),
+      object,
+      field,
+      problem,
+      fix,
+    })),
+  };
+}
+
+function renderGroups(problems: readonly Violation[], summary: string, paint: Paint): string {
+  const groups = Map.groupBy(problems, ({ position, object }) => position?.file ?? object);
+  const blocks = [...groups].map(([file, found]) => {
+    const width = Math.max(...found.map(({ position }) => String(position?.line ?? '').length));
+    return `${paint('bold', file)}\n${found.map(problem => renderGrouped(problem, width, paint)).join('')}\n`;
+  });
+  const colour = problems.length === 0 ? 'green' : problems[0]?.severity === 'error' ? 'red' : 'yellow';
+  return `${blocks.join('')}${paint(colour, summary)}\n`;
+}
+
+function renderGrouped(
+  { severity, object, field, problem, fix, position }: Violation,
+  width: number,
+  paint: Paint,
+): string {
+  const line = paint('dim', String(position?.line ?? '').padStart(width));
+  const sign = severity === 'error' ? paint('red', 'error') : paint('yellow', 'warning');
+  const place = [object, field].filter(part => part !== '').join(' ');
+  const indent = ' '.repeat(width + 4);
+  return `  ${line}  ${sign} ${place}${place === '' ? '' : ': '}${problem}\n${indent}${paint('dim', fix)}\n`;
+}
