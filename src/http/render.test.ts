@@ -1,6 +1,14 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import { makeFields, renderFields, renderRequest, renderResponse, renderTrailers, UnwritableHead } from './message.ts';
+import {
+  joinFields,
+  makeFields,
+  renderFields,
+  renderRequest,
+  renderResponse,
+  renderTrailers,
+  UnwritableHead,
+} from './message.ts';
 import type { HeaderEdit, ParsedFields, RequestRendering, ResponseRendering } from './message.ts';
 import { createNameTable, TRUSTED_CERTIFICATE, TRUSTED_PEER } from './names.ts';
 import { requestHead, responseHead } from './testing/messages.ts';
@@ -193,6 +201,11 @@ test('nothing that did not come from a parser can add a line', () => {
     assert.equal(makeFields([['X', text]], createNameTable()), undefined);
     assert.equal(makeFields([[text, 'x']], createNameTable()), undefined);
   }
+});
+
+test('groups of field lines join to one', () => {
+  const lines = joinFields(renderFields([['A', '1']]), renderFields([]), renderFields([['B', '2']]));
+  assert.deepEqual(linesOf(request({ extra: lines })), ['A: 1', 'B: 2']);
 });
 
 test('what cannot be a head is not written', () => {

@@ -103,3 +103,17 @@ test('101 is an upgrade only with what belongs to it', () => {
   assert.ok(!responseHead(answer(101, 'Upgrade: websocket')).upgradeWebSocket);
   assert.ok(!responseHead(ok('Upgrade: websocket', 'Connection: Upgrade')).upgradeWebSocket);
 });
+
+test('Connection of an answer may name framing headers, as some caches do: they are written afresh anyway', () => {
+  const head = responseHead(ok('Connection: keep-alive, Transfer-Encoding', 'Transfer-Encoding: chunked'));
+  assert.deepEqual(head.framing, { kind: 'chunked' });
+});
+
+test('started tells whether a head of an answer is under way', () => {
+  const reader = createResponseReader(LIMITS);
+  assert.ok(!reader.started);
+  reader.read('HTTP/1.1 2', 'GET');
+  assert.ok(reader.started);
+  headOf(reader.read('00\r\nContent-Length: 0\r\n\r\n', 'GET'));
+  assert.ok(!reader.started);
+});
