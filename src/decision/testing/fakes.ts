@@ -83,9 +83,12 @@ export const origin = (parts: Partial<Origin> = {}): Origin => {
   };
 };
 
+/** The policy of steps that name none. */
+const POLICY = origin();
+
 type StepParts = Partial<Pick<CompiledStep, 'name' | 'origin' | 'when' | 'widened'>>;
 const headOf = (parts: StepParts, type: string) => {
-  const from = parts.origin ?? origin();
+  const from = parts.origin ?? POLICY;
   const name = parts.name ?? type.toLowerCase();
   return { widened: false, ...parts, name, origin: from, label: `${from.name}/${name}` };
 };
