@@ -112,7 +112,7 @@ export function reportIdentity(metadata: unknown, scene: Scene): void {
   if (scene.clusterScoped || namespace === undefined) return;
   if (typeof namespace === 'string' && isNamespaceName(namespace)) return;
   const problem =
-    typeof namespace === 'string' ? `${quote(namespace)} is not a namespace's name` : describeValue(namespace);
+    typeof namespace === 'string' ? `${quote(namespace)} is not a namespace’s name` : describeValue(namespace);
   refuse(scene, 'metadata.namespace', problem, 'write lower-case letters, digits and -, at most 63 characters');
 }
 
@@ -137,13 +137,13 @@ export function parseLabels(raw: unknown, field: string, scene: Scene): Readonly
       refuse(
         scene,
         at,
-        `${quote(key)} is not a label's name`,
+        `${quote(key)} is not a label’s name`,
         'write at most 63 letters, digits, -, _ and ., optionally after prefix/',
       );
     } else if (typeof value !== 'string') {
       refuse(scene, at, `${describeValue(value)}, but text is wanted`, 'write the value in quotes');
     } else if (!isLabelValue(value)) {
-      refuse(scene, at, `${quote(value)} is not a label's value`, 'write at most 63 letters, digits, -, _ and .');
+      refuse(scene, at, `${quote(value)} is not a label’s value`, 'write at most 63 letters, digits, -, _ and .');
     } else labels[key] = value;
   }
   return labels;

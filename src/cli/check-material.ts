@@ -163,7 +163,7 @@ function checkBundle(ref: Ref, at: string, check: Check): readonly Certificate[]
 
 function warnAuthority(certificate: Certificate, { has, field }: Found, check: Check): void {
   if (certificate.version === 3 && certificate.extensions.basicConstraints?.ca !== true) {
-    check.report('warning', field, `${has} a certificate that is no authority's`, 'put CA certificates there');
+    check.report('warning', field, `${has} a certificate that is no authority’s`, 'put CA certificates there');
   }
   warnDates(`${has} a certificate that`, certificate.notBefore, certificate.notAfter, field, check);
 }
