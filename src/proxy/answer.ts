@@ -159,7 +159,8 @@ export class Answer implements BodySink {
     this.#leftover = progress.consumed < chunk.length;
     if (this.#rewriter === undefined && this.#framing.kind === 'chunked') {
       this.#flush();
-      writeLastChunk(this.#exchange.client.socket, progress.trailers, this.#plan?.hidden ?? NOTHING);
+      const { trailers } = progress;
+      writeLastChunk(this.#exchange.client.socket, trailers, this.#plan?.hiddenTrailers(trailers) ?? NOTHING);
     }
     this.#end();
   }
@@ -261,7 +262,7 @@ function renderAnswerHead(head: ResponseHead, plan: AnswerPlan, framing: OutFram
     status: plan.status,
     fields: head,
     drop: 0,
-    reserved: plan.hidden,
+    reserved: NOTHING,
     connectionNames: head.connectionNames,
     edits: plan.edits,
     framing,

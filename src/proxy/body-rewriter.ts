@@ -1,11 +1,8 @@
 /** A body that is held, up to a bound, so that the names of the back end in it can be replaced (P12). */
 
-export interface BodyRewriting {
-  readonly maxBytes: number;
-  readonly onOversize: 'Fail' | 'Pass';
-  /** Over the whole body as latin1 text, one character a byte. */
-  readonly rewrite: (text: string) => string;
-}
+import type { BodyRewriting } from '../decision/body-rewriting.ts';
+
+export type { BodyRewriting };
 
 export class BodyRewriter {
   readonly pieces: Buffer[] = [];

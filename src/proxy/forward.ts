@@ -1,4 +1,5 @@
 /** The only way to the app: takes a Permit, which only decide() makes. */
+import { requestNeedsIdentity } from '../decision/response.ts';
 import type { Permit } from '../decision/verdict.ts';
 import { findAll, findSingle } from '../http/head.ts';
 import { renderFields, renderRequest, type FieldLines, type HeaderEdit } from '../http/message.ts';
@@ -47,7 +48,7 @@ function renderForwarded({ permit, exchange, active, view, peer, target }: Forwa
   const query = permit.edits.query ?? view.query;
   // X-Forwarded-* is not sent to an app that is elsewhere (M4).
   const trusted = view.fromTrustedPeer && target.fixed === undefined;
-  const plain = !trusted && hasPlainTrace(exchange) && !rewritesBody(permit.route);
+  const plain = !trusted && hasPlainTrace(exchange) && !needsIdentity(permit.route);
   const edits = plain ? permit.edits.headers : editAlso(permit, exchange, trusted);
   const path =
     target.fixed === undefined ? view.path : appendPath(target.fixed.pathPrefix, permit.route.api, view.path);
@@ -83,24 +84,26 @@ function hasPlainTrace({ head }: Exchange): boolean {
   return parent !== undefined && isTraceParent(parent);
 }
 
-const rewriting = new WeakMap<Route, boolean>();
+const identity = new WeakMap<Route, boolean>();
 
-/** Whether bodies of a route's answers may be rewritten, so that they must come unencoded (P12). */
-function rewritesBody(route: Route): boolean {
-  let rewrites = rewriting.get(route);
-  if (rewrites === undefined) {
-    const { steps } = route.pipeline.response;
-    rewrites = steps.some(step => step.type === 'hideBackend' && step.hideBackend.bodies !== undefined);
-    rewriting.set(route, rewrites);
+/** Whether bodies of a route's answers may be rewritten, so that they must come whole and unencoded (P12). */
+function needsIdentity(route: Route): boolean {
+  let needs = identity.get(route);
+  if (needs === undefined) {
+    needs = requestNeedsIdentity(route.pipeline);
+    identity.set(route, needs);
   }
-  return rewrites;
+  return needs;
 }
 
 /** The policy's edits and ours, where what was received must not simply stay. */
 function editAlso(permit: Permit, exchange: Exchange, trusted: boolean): ReadonlyMap<string, HeaderEdit> {
   const { head, client, requestId } = exchange;
   const edits = new Map<string, HeaderEdit>();
-  if (rewritesBody(permit.route)) edits.set('accept-encoding', { name: 'Accept-Encoding', values: ['identity'] });
+  if (needsIdentity(permit.route)) {
+    edits.set('accept-encoding', { name: 'Accept-Encoding', values: ['identity'] });
+    for (const name of ['range', 'if-range']) edits.set(name, { name, values: [] });
+  }
   if (!hasPlainTrace(exchange)) {
     edits.set('traceparent', { name: 'traceparent', values: [client.shared.ids.nextTraceParent()] });
     edits.set('tracestate', { name: 'tracestate', values: [] });

@@ -17,8 +17,7 @@ export interface Handshake {
 }
 
 /** Read once per connection; nothing of it changes later, since renegotiation is off. */
-export function readHandshake(socket: TLSSocket, asked: boolean): Handshake {
-  const chain = asked ? readChain(socket) : [];
+export function readHandshake(socket: TLSSocket, chain: readonly Uint8Array[]): Handshake {
   const [leaf] = chain;
   // Typed as Error, but a server's socket carries OpenSSL's code as text.
   const problem: unknown = socket.authorizationError;
@@ -37,7 +36,8 @@ export function readHandshake(socket: TLSSocket, asked: boolean): Handshake {
   };
 }
 
-function readChain(socket: TLSSocket): Uint8Array[] {
+/** What the client sent, leaf first. May be asked once, before Node itself asks: see tls-acceptor.ts. */
+export function readPeerChain(socket: TLSSocket): Uint8Array[] {
   const chain: Uint8Array[] = [];
   let certificate: X509Certificate | undefined = socket.getPeerX509Certificate();
   while (certificate !== undefined && chain.length < MOST_CERTIFICATES) {

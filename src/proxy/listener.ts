@@ -200,8 +200,10 @@ function awaitFirstByte(socket: Socket, tell: (isTls: boolean) => void): void {
     done();
     socket.pause();
     socket.unshift(chunk);
-    tell(chunk[0] === TLS_HANDSHAKE_RECORD);
-    socket.resume();
+    const isTls = chunk[0] === TLS_HANDSHAKE_RECORD;
+    tell(isTls);
+    // TLS takes what was put back by itself, and reads on below this socket.
+    if (!isTls) socket.resume();
   };
   socket.on('data', look).on('end', leave).on('close', done);
 }

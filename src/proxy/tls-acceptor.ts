@@ -9,7 +9,7 @@ import { createServer, createSecureContext, type SecureContext, type Server, typ
 import type { ListenerTls } from '../policy/model.ts';
 import type { Log } from '../telemetry/telemetry.ts';
 import type { Generation } from './generation.ts';
-import { foldServerName, readHandshake, type Handshake } from './handshake.ts';
+import { foldServerName, readHandshake, readPeerChain, type Handshake } from './handshake.ts';
 import { chooseCertificates } from './tls-certificates.ts';
 
 export interface TlsAcceptor {
@@ -116,20 +116,38 @@ function createTlsServer({ tls, asked, trust, pairs, waiting }: ServerInput): Se
       }
     },
   });
-  server.on('secureConnection', secure => welcome(secure, asked, waiting));
+  const chains = new WeakMap<TLSSocket, readonly Uint8Array[]>();
+  // With requestCert, Node 24.21 itself calls getPeerX509Certificate when the handshake is done, which drops the first
+  // intermediate from the chain (nodejs/node#65579). The only documented way to a server's TLS socket before that is this
+  // event; its line is a secret and is not looked at.
+  if (asked) server.on('keylog', (_, secure) => readChainFirst(secure, chains));
+  server.on('secureConnection', secure => welcome(secure, chains.get(secure) ?? [], waiting));
   // Handshakes that fail are the client's affair; the socket is closed by then.
   server.on('tlsClientError', (_, secure) => void secure.destroy());
   return server;
 }
 
-function welcome(secure: TLSSocket, asked: boolean, waiting: Waiting): void {
+function readChainFirst(secure: TLSSocket, chains: WeakMap<TLSSocket, readonly Uint8Array[]>): void {
+  if (chains.has(secure)) return;
+  chains.set(secure, []);
+  secure.prependOnceListener('secure', () => {
+    // A throw here would end the process. Without a chain the client has presented nothing.
+    try {
+      chains.set(secure, readPeerChain(secure));
+    } catch {
+      secure.destroy();
+    }
+  });
+}
+
+function welcome(secure: TLSSocket, chain: readonly Uint8Array[], waiting: Waiting): void {
   secure.on('error', () => undefined);
   const peer = peerOf(secure);
   const done = waiting.get(peer);
   waiting.delete(peer);
   if (done === undefined) return void secure.destroy();
   try {
-    done(secure, readHandshake(secure, asked));
+    done(secure, readHandshake(secure, chain));
   } catch {
     secure.destroy();
   }
