@@ -101,7 +101,11 @@ function checkApp({ meta, spec }: ApiObject, context: ApiContext, report: Object
   return key;
 }
 
-function checkPeers({ meta, spec }: ApiObject, { supporting }: ApiContext, report: ObjectReport): ApiDraft['trustedPeers'] {
+function checkPeers(
+  { meta, spec }: ApiObject,
+  { supporting }: ApiContext,
+  report: ObjectReport,
+): ApiDraft['trustedPeers'] {
   return spec.trustedPeers.map(({ trust, ...peer }, index) => {
     const field = `spec.trustedPeers[${index}]`;
     if (peer.cidr !== undefined && parseCidr(peer.cidr) === undefined) {

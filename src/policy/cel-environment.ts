@@ -104,6 +104,14 @@ export function createPolicyEnvironment(place: Place): Environment {
   return createEnvironment(roots, place.reasons);
 }
 
+/** The environment of a policy that applies to nothing yet: whatever it will apply to may have any parameter and step. */
+export function createOpenEnvironment(response: boolean): Environment {
+  const roots = new Map(COMMON);
+  roots.set('params', TEXTS).set('vars', TEXTS).set('steps', ANY);
+  if (response) roots.set('response', RESPONSE);
+  return createEnvironment(roots);
+}
+
 const SERVICE: Members = shape({ cert: CERT, deviceId: 'string', certificateIdentity: 'string' });
 /** Templates of a DeviceAuthService (P3). */
 export const SERVICE_REQUEST = createEnvironment(SERVICE);

@@ -73,7 +73,8 @@ function collect(walk: Walk, predicate: Run | undefined, transform: Run | undefi
   return frame => {
     const items: unknown[] = [];
     walk(frame, item => {
-      if (predicate === undefined || toBool(predicate(frame))) items.push(transform === undefined ? item : transform(frame));
+      if (predicate === undefined || toBool(predicate(frame)))
+        items.push(transform === undefined ? item : transform(frame));
       return true;
     });
     return items;
@@ -83,7 +84,9 @@ function collect(walk: Walk, predicate: Run | undefined, transform: Run | undefi
 function countNodes(node: ASTNode): number {
   const children: unknown = node.args;
   if (!Array.isArray(children)) return isNode(children) ? 1 + countNodes(children) : 1;
-  return (children as unknown[]).flat().reduce<number>((sum, child) => sum + (isNode(child) ? countNodes(child) : 0), 1);
+  return (children as unknown[])
+    .flat()
+    .reduce<number>((sum, child) => sum + (isNode(child) ? countNodes(child) : 0), 1);
 }
 
 const isNode = (value: unknown): value is ASTNode => typeof value === 'object' && value !== null && 'op' in value;

@@ -169,7 +169,11 @@ function compileMap(entries: readonly (readonly [ASTNode, ASTNode])[], slots: Sl
 }
 
 function compileChoice(nodes: readonly [ASTNode, ASTNode, ASTNode], slots: Slots): Run {
-  const [condition, yes, no] = [compileNode(nodes[0], slots), compileNode(nodes[1], slots), compileNode(nodes[2], slots)];
+  const [condition, yes, no] = [
+    compileNode(nodes[0], slots),
+    compileNode(nodes[1], slots),
+    compileNode(nodes[2], slots),
+  ];
   return frame => (toBool(condition(frame)) ? yes(frame) : no(frame));
 }
 

@@ -58,7 +58,9 @@ function toDisplayText(text: string): string {
   return Array.from(text, character =>
     /^[\x20\x21\x23\x24\x26-\x7e]$/.test(character)
       ? character
-      : encodeURIComponent(character).replace(/^["%]$/, mark => `%${mark.charCodeAt(0).toString(16)}`).toLowerCase(),
+      : encodeURIComponent(character)
+          .replace(/^["%]$/, mark => `%${mark.charCodeAt(0).toString(16)}`)
+          .toLowerCase(),
   ).join('');
 }
 

@@ -62,7 +62,10 @@ function parseSegment(text: string): Segment | Problem {
   ).join('');
   const canonical = canonicalPath(`/${encoded}`);
   if (text === '' || canonical.path === undefined || canonical.path.indexOf('/', 1) >= 0 || canonical.path === '/') {
-    return { problem: `has the segment ${quote(text)}, which no request can have`, fix: 'write it without //, ., .. and ;' };
+    return {
+      problem: `has the segment ${quote(text)}, which no request can have`,
+      fix: 'write it without //, ., .. and ;',
+    };
   }
   return { kind: 'literal', literal: canonical.path.slice(1) };
 }

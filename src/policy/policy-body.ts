@@ -4,7 +4,15 @@ import type { ObjectKey } from '../api/object.ts';
 import type { ResponseStep, RequestStep } from '../api/kinds/steps.ts';
 import { foldName } from '../http/head.ts';
 import { quote } from '../api/words.ts';
-import { createPolicyEnvironment, NOTHING, shapeStep, type Environment, type Members, type Shape } from './cel-environment.ts';
+import {
+  createOpenEnvironment,
+  createPolicyEnvironment,
+  NOTHING,
+  shapeStep,
+  type Environment,
+  type Members,
+  type Shape,
+} from './cel-environment.ts';
 import { compileExpression, type CompiledExpression, type Expected } from './cel.ts';
 import type { Reference } from './cel-inspect.ts';
 import { compareBytes } from './encoding.ts';
@@ -35,7 +43,8 @@ export interface Surroundings {
 export interface BodyContext {
   readonly supporting: Supporting;
   readonly lookup: Lookup;
-  readonly surroundings: Surroundings;
+  /** Absent: the policy applies to nothing that is known, so any parameter and step may exist where it will. */
+  readonly surroundings: Surroundings | undefined;
 }
 
 export interface BodyStep {
@@ -65,6 +74,8 @@ export interface PolicyBody {
   readonly errors?: Omit<ErrorsSpec, 'headers'>;
   readonly errorHeaders?: readonly { readonly name: string; readonly value: Template }[];
   readonly needs: Needs;
+  /** Steps of broader policies that its expressions may name, whether or not a route has them. */
+  readonly foreignSteps: readonly string[];
   /** Folded names of headers that its steps write, and which of them no client may send. */
   readonly writes: ReadonlySet<string>;
   readonly reserves: ReadonlySet<string>;
@@ -107,6 +118,7 @@ export function compileBody(policy: PolicyObject, context: BodyContext, report: 
     response: response.filter(step => step !== undefined),
     vars: vars.known,
     needs,
+    foreignSteps: [...(context.surroundings?.steps.keys() ?? [])],
     writes: new Set(written.map(({ name }) => foldName(name))),
     reserves: new Set(written.filter(header => header.reserved).map(({ name }) => foldName(name))),
     reads: new Set(spec.request.flatMap(listReadHeaders)),
@@ -189,6 +201,7 @@ function compileResponse(step: ResponseStep, index: number, scene: BodyScene): B
 /** What an expression of the step at `index` may read: earlier steps of the same policy, and what is around it. */
 function placeOf({ policy, context, vars }: BodyScene, index: number, response: boolean): Environment {
   const { surroundings } = context;
+  if (surroundings === undefined) return createOpenEnvironment(response);
   const steps = new Map<string, Shape>(surroundings.steps);
   const reasons = new Map<string, string>();
   for (const [at, step] of policy.spec.request.entries()) {
@@ -203,7 +216,8 @@ function placeOf({ policy, context, vars }: BodyScene, index: number, response: 
   return createPolicyEnvironment({ params: surroundings.params, steps, vars: names, response, reasons });
 }
 
-export const typeOf = (step: RequestStep): string => Object.keys(step).find(key => key !== 'name' && key !== 'when') ?? '';
+export const typeOf = (step: RequestStep): string =>
+  Object.keys(step).find(key => key !== 'name' && key !== 'when') ?? '';
 
 function createStepCompiler(
   field: string,
@@ -239,8 +253,13 @@ function createStepCompiler(
 }
 
 /** E10: what some targets lack is a warning. */
-function warnOfGaps(references: readonly Reference[], field: string, { context, policy, vars, report }: BodyScene): void {
+function warnOfGaps(
+  references: readonly Reference[],
+  field: string,
+  { context, policy, vars, report }: BodyScene,
+): void {
   const { surroundings } = context;
+  if (surroundings === undefined) return;
   const own = new Set(policy.spec.request.map(step => step.name));
   for (const [root = '', name] of references) {
     if (name === undefined) continue;
@@ -251,7 +270,9 @@ function warnOfGaps(references: readonly Reference[], field: string, { context, 
     if (!lacking) continue;
     report.warn(field, {
       problem: `reads ${root}.${name}, which some targets lack`,
-      fix: `test has(${root}.${name}) first, or narrow the targets`,
+      fix: field.includes('.deviceAuth.')
+        ? 'devices are refused there; if that is not meant, narrow the targets'
+        : `test has(${root}.${name}) first, or narrow the targets`,
     });
   }
 }

@@ -32,7 +32,10 @@ export function compileRequestStep(step: RequestStep, compiler: StepCompiler): S
   const { field } = compiler;
   if (step.jwt !== undefined) return wrap('jwt', compileJwt(step.jwt, `${field}.jwt`, compiler));
   if (step.clientCertificate !== undefined) {
-    return wrap('clientCertificate', compileCertificate(step.clientCertificate, `${field}.clientCertificate`, compiler));
+    return wrap(
+      'clientCertificate',
+      compileCertificate(step.clientCertificate, `${field}.clientCertificate`, compiler),
+    );
   }
   if (step.anyOf !== undefined) return compileAnyOf(step.anyOf, `${field}.anyOf`, compiler);
   if (step.deviceAuth !== undefined) {
@@ -43,7 +46,10 @@ export function compileRequestStep(step: RequestStep, compiler: StepCompiler): S
     return wrap('rateLimit', compileRateLimit(step.rateLimit, `${field}.rateLimit`, compiler));
   }
   if (step.requireHeader !== undefined) {
-    return { type: 'requireHeader', requireHeader: { ...step.requireHeader, name: step.requireHeader.name.toLowerCase() } };
+    return {
+      type: 'requireHeader',
+      requireHeader: { ...step.requireHeader, name: step.requireHeader.name.toLowerCase() },
+    };
   }
   if (step.setHeaders !== undefined) {
     return { type: 'setHeaders', setHeaders: compileSettings(step.setHeaders, `${field}.setHeaders`, compiler) };
@@ -51,7 +57,9 @@ export function compileRequestStep(step: RequestStep, compiler: StepCompiler): S
   if (step.removeHeaders !== undefined) {
     return { type: 'removeHeaders', removeHeaders: step.removeHeaders.map(name => name.toLowerCase()) };
   }
-  return step.respond === undefined ? undefined : wrap('respond', compileRespond(step.respond, `${field}.respond`, compiler));
+  return step.respond === undefined
+    ? undefined
+    : wrap('respond', compileRespond(step.respond, `${field}.respond`, compiler));
 }
 
 type Single = 'jwt' | 'clientCertificate' | 'deviceAuth' | 'rateLimit' | 'respond';
@@ -118,7 +126,9 @@ function compileCertificate(
 }
 
 function compileAnyOf(alternatives: readonly Alternative[], field: string, compiler: StepCompiler): StepBody {
-  const compiled = alternatives.map((alternative, index) => compileAlternative(alternative, `${field}[${index}]`, compiler));
+  const compiled = alternatives.map((alternative, index) =>
+    compileAlternative(alternative, `${field}[${index}]`, compiler),
+  );
   return { type: 'anyOf', alternatives: compiled.filter(alternative => alternative !== undefined) };
 }
 
@@ -133,7 +143,11 @@ function compileAlternative(
   return compiled === undefined ? undefined : { type: 'clientCertificate', clientCertificate: compiled };
 }
 
-function compileDeviceAuth(step: DeviceAuthStep, field: string, compiler: StepCompiler): CompiledDeviceAuth | undefined {
+function compileDeviceAuth(
+  step: DeviceAuthStep,
+  field: string,
+  compiler: StepCompiler,
+): CompiledDeviceAuth | undefined {
   const { supporting, needs, namespace, report } = compiler;
   const known = {
     kind: 'DeviceAuthService',

@@ -32,8 +32,14 @@ const DEFAULT_TO = '${request.scheme}://${request.host}';
 export function compileResponseStep(step: ResponseStep, compiler: StepCompiler): ResponseBody | undefined {
   const { field } = compiler;
   if (step.hideBackend !== undefined) {
-    const to = compiler.text(step.hideBackend.rewriteHosts?.to ?? DEFAULT_TO, 'text', `${field}.hideBackend.rewriteHosts.to`);
-    return to === undefined ? undefined : { type: 'hideBackend', hideBackend: compileHideBackend(step.hideBackend, to) };
+    const to = compiler.text(
+      step.hideBackend.rewriteHosts?.to ?? DEFAULT_TO,
+      'text',
+      `${field}.hideBackend.rewriteHosts.to`,
+    );
+    return to === undefined
+      ? undefined
+      : { type: 'hideBackend', hideBackend: compileHideBackend(step.hideBackend, to) };
   }
   if (step.setHeaders !== undefined) {
     return { type: 'setHeaders', setHeaders: compileSettings(step.setHeaders, `${field}.setHeaders`, compiler) };

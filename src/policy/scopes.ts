@@ -7,7 +7,13 @@ import type { Scope } from './model.ts';
 export type PolicyObject = ObjectOfKind<'AuthPolicy'> | ObjectOfKind<'ClusterAuthPolicy'>;
 
 /** Narrower scopes have greater numbers. */
-export const SCOPE_ORDER: Readonly<Record<Scope, number>> = { Cluster: 0, Namespace: 1, Product: 2, Api: 3, Operation: 4 };
+export const SCOPE_ORDER: Readonly<Record<Scope, number>> = {
+  Cluster: 0,
+  Namespace: 1,
+  Product: 2,
+  Api: 3,
+  Operation: 4,
+};
 
 /** The targets of a policy that is in force, or of one that cannot be (S6: invalid, without a last good generation). */
 export interface Targets {
@@ -58,7 +64,11 @@ export interface Participation {
 }
 
 /** S1: once, at the broadest scope that any matching target gives; `operation` is absent at API scope. */
-export function participate(targets: Targets, api: ApiIdentity, operation: string | undefined): Participation | undefined {
+export function participate(
+  targets: Targets,
+  api: ApiIdentity,
+  operation: string | undefined,
+): Participation | undefined {
   const selected = targets.selectors.some(labels => matchLabels(labels, api.labels));
   if (targets.cluster) {
     return targets.everywhere || selected ? { targets, scope: 'Cluster', widened: false } : undefined;

@@ -127,7 +127,17 @@ function compileService(
   if ('problem' in allow) on.error('spec.allow.expression', allow);
   checkServiceTls(object, credentials, lookup, on);
   if (on.failed() || url === undefined || body === undefined || 'problem' in allow) return undefined;
-  return { key: object.key, namespace: meta.namespace, generation: meta.generation, spec, url, query, headers, body, allow };
+  return {
+    key: object.key,
+    namespace: meta.namespace,
+    generation: meta.generation,
+    spec,
+    url,
+    query,
+    headers,
+    body,
+    allow,
+  };
 }
 
 function checkServiceTls(

@@ -177,13 +177,16 @@ function compileMembers(
   const members: Member[] = [];
   const parts: Part[] = [];
   for (const name of Object.keys(entries).sort(compareBytes)) {
-    if (!key.pattern.test(name)) return { problem: `has a key that may not stand in a header`, fix: `use ${key.words}` };
+    if (!key.pattern.test(name))
+      return { problem: `has a key that may not stand in a header`, fix: `use ${key.words}` };
     const compiled = compileParts(entries[name] ?? '', environment);
     if ('problem' in compiled) return { ...compiled, problem: `at ${name}: ${compiled.problem}` };
     members.push({ name, read: createRead(compiled) });
     parts.push(...compiled);
   }
-  const source = Object.keys(entries).map(name => `${name}: ${entries[name] ?? ''}`).join(', ');
+  const source = Object.keys(entries)
+    .map(name => `${name}: ${entries[name] ?? ''}`)
+    .join(', ');
   const render = (bindings: Bindings): string => {
     const text = write(members, bindings);
     return text.length <= MAX_HEADER ? text : fail('a header grows too long');

@@ -1,0 +1,264 @@
+/** compileSnapshot: resources in, one immutable Snapshot out. Bad objects are violations, never exceptions (S6). */
+import type { SallyportObject } from '../api/kinds/index.ts';
+import type { InvalidObject, ObjectKey } from '../api/object.ts';
+import { draftApi, type ApiDraft, type ApiObject } from './apis.ts';
+import { compileErrors } from './errors-plan.ts';
+import type { Group } from './groups.ts';
+import type { PolicyInForce } from './in-force.ts';
+import { holdApi } from './invalid-objects.ts';
+import { createInventory, identify, identifyInvalid, matchLabels, type Inventory, type Labels } from './inventory.ts';
+import { createApiPlan, createListeners, type ServedApi, type ServedRoute } from './listeners.ts';
+import type { ErrorsPlan, Snapshot } from './model.ts';
+import { collectNotices } from './notices.ts';
+import { createPipelineFactory, type PipelineFactory } from './pipelines.ts';
+import { compilePolicies, type PolicySet } from './policies.ts';
+import type { Lookup } from './references.ts';
+import { createReport, nameObject, reportOn, type Report } from './report.ts';
+import { NOTHING_REMEMBERED, rememberApis, type Remembered } from './remembered.ts';
+import { shadowApi } from './shadow-api.ts';
+import { compileSupporting, createSupporting, type Supporting } from './supporting.ts';
+import { reportTargets } from './target-report.ts';
+
+export interface CompileInput {
+  readonly objects: readonly SallyportObject[];
+  readonly invalid: readonly InvalidObject[];
+  /** Text of a Secret's or ConfigMap's key, for `variables` and warnings about missing references. */
+  readonly lookup: Lookup;
+  readonly workload: CompileWorkload;
+  /** What earlier compilations remembered: the last good generation of each object (S6). */
+  readonly remembered?: Remembered;
+  readonly generation: number;
+  readonly hash: string;
+  /** In files a conflict is an error; in the cluster the younger loses. */
+  readonly source: 'files' | 'kubernetes';
+}
+
+export interface CompileWorkload {
+  readonly namespace: string;
+  readonly namespaceLabels: Labels;
+  readonly labels: Labels;
+  /** Numbers of named container ports. */
+  readonly ports?: Readonly<Record<string, number>>;
+  /** Authorities by which the app of a port is known, for hideBackend: `127.0.0.1:3000`. */
+  readonly appAuthorities?: (port: number) => readonly string[];
+}
+
+export interface CompileOutput {
+  readonly snapshot: Snapshot;
+  readonly remembered: Remembered;
+  /** Objects of this namespace that apply to nothing here, with the reason. */
+  readonly idle: readonly IdleObject[];
+}
+
+export interface IdleObject {
+  /** `AuthPolicy shop/fleet`. */
+  readonly object: string;
+  readonly why: string;
+}
+
+export function compileSnapshot(input: CompileInput): CompileOutput {
+  const { workload, lookup } = input;
+  const remembered = input.remembered ?? NOTHING_REMEMBERED;
+  const report = createReport();
+  const inventory = createInventory(input.objects);
+  const invalidIds = new Set(input.invalid.map(identifyInvalid));
+  const supporting = addRemembered(
+    compileSupporting({ inventory, report, lookup, lastService: id => remembered.services.get(id) }),
+    remembered,
+    invalidIds,
+  );
+  const apis = settleApis({ input, inventory, supporting, report, remembered, invalidIds });
+  const policies = compilePolicies({ ...input, remembered, inventory, supporting, report, apis: apis.known });
+  const plans = mergeSupporting(supporting, [...policies.borrowed, ...apis.borrowed]);
+  const severity = input.source === 'files' ? 'error' : 'warning';
+  const conflicts = { report, severity } as const;
+  const factory = createPipelineFactory({
+    ...conflicts,
+    policyOf: policies.policyOf,
+    trusts: plans.trusts,
+    appAuthorities: workload.appAuthorities ?? (() => []),
+  });
+  const errors = compileErrors(policies.unmatched, conflicts);
+  const served = serve(apis, policies.groups, factory);
+  const held = input.invalid.map(object => holdApi(object, workload)).filter(api => api !== undefined);
+  const listeners = createListeners(served, { ...conflicts, errors, held });
+  reportTargets({ inventory, policies, apis: apis.known, workload, report, severity });
+  const snapshot = freeze(input, { listeners, plans, policies, errors, served, report });
+  return {
+    snapshot,
+    remembered: {
+      policies: policies.remembered,
+      services: rememberServices(supporting),
+      apis: rememberApis(apis, supporting),
+      supporting,
+    },
+    idle: listIdle(inventory, input, policies, served),
+  };
+}
+
+interface SettleContext {
+  readonly input: CompileInput;
+  readonly inventory: Inventory;
+  readonly supporting: Supporting;
+  readonly report: Report;
+  readonly remembered: Remembered;
+  readonly invalidIds: ReadonlySet<string>;
+}
+
+export interface SettledApis {
+  /** All valid Apis of the namespace, last good ones included. */
+  readonly known: readonly ApiDraft[];
+  /** Those whose podSelector selects this workload. */
+  readonly selected: readonly ApiDraft[];
+  /** Invalid ones that select this workload and have no last good generation. */
+  readonly shadows: readonly ApiDraft[];
+  /** Identities of Apis that passed in this compilation. */
+  readonly fresh: ReadonlySet<string>;
+  readonly kept: Remembered['apis'];
+  readonly borrowed: readonly Supporting[];
+}
+
+function settleApis(context: SettleContext): SettledApis {
+  const { input, inventory, supporting, report, remembered, invalidIds } = context;
+  const { workload, lookup } = input;
+  const ports = workload.ports ?? {};
+  const known: ApiDraft[] = [];
+  const shadows: ApiDraft[] = [];
+  const fresh = new Set<string>();
+  const kept = new Map<string, { readonly draft: ApiDraft; readonly plans: Supporting }>();
+  for (const object of inventory.all('Api').filter(({ meta }) => meta.namespace === workload.namespace)) {
+    const id = identify(object);
+    // A named port of another workload cannot be resolved here, and need not be.
+    const foreign = typeof object.spec.port === 'string' && !selects(object, workload.labels);
+    const own = foreign ? { ...ports, [object.spec.port]: 0 } : ports;
+    const draft = draftApi(object, { supporting, lookup, ports: own }, reportOn(report, object));
+    const last = remembered.apis.get(id);
+    if (draft !== undefined) {
+      known.push(draft);
+      fresh.add(id);
+    } else if (last !== undefined) {
+      known.push(last.draft);
+      kept.set(id, last);
+    } else shadows.push(...shadowApi(object, ports));
+  }
+  for (const [id, last] of remembered.apis) {
+    if (!invalidIds.has(id) || fresh.has(id) || kept.has(id)) continue;
+    known.push(last.draft);
+    kept.set(id, last);
+  }
+  return {
+    known,
+    selected: known.filter(({ object }) => selects(object, workload.labels)),
+    shadows: shadows.filter(({ object }) => selects(object, workload.labels)),
+    fresh,
+    kept,
+    borrowed: [...kept.values()].map(({ plans }) => plans),
+  };
+}
+
+const selects = ({ spec }: ApiObject, labels: Labels): boolean => matchLabels(spec.podSelector.matchLabels, labels);
+
+function serve(apis: SettledApis, groups: readonly Group[], factory: PipelineFactory): readonly ServedApi[] {
+  const valid = apis.selected.map(draft => ({ draft, routes: createRoutes(draft, groups, factory) }));
+  return [...valid, ...apis.shadows.map(draft => ({ draft }))];
+}
+
+function createRoutes(draft: ApiDraft, groups: readonly Group[], factory: PipelineFactory): readonly ServedRoute[] {
+  const api = createApiPlan(draft);
+  const operations = new Map(draft.operations.map(operation => [operation.name, operation]));
+  return groups
+    .filter(group => group.api === draft)
+    .flatMap(group => {
+      const pipeline = factory.create(draft, group.ordered, group.all);
+      const policies = JSON.stringify(group.all.map(({ targets, scope }) => [targets.id, scope]));
+      return group.operations.map((name): ServedRoute => {
+        const operation = name === undefined ? undefined : operations.get(name);
+        if (operation === undefined) return { policies, route: { api, template: `${draft.basePath}/*`, pipeline } };
+        const template = joinTemplate(draft.basePath, operation.path);
+        return { operation, policies, route: { api, operation: operation.name, template, pipeline } };
+      });
+    });
+}
+
+const joinTemplate = (basePath: string, path: string): string =>
+  path === '/' && basePath !== '' ? basePath : basePath + path;
+
+interface Parts {
+  readonly listeners: Snapshot['listeners'];
+  readonly plans: Supporting;
+  readonly policies: PolicySet;
+  readonly errors: ErrorsPlan;
+  readonly served: readonly ServedApi[];
+  readonly report: Report;
+}
+
+function freeze(input: CompileInput, { listeners, plans, policies, errors, served, report }: Parts): Snapshot {
+  const used = new Set(served.flatMap(({ draft }) => policies.policiesOf(draft)));
+  return {
+    generation: input.generation,
+    hash: input.hash,
+    listeners,
+    reservedHeaders: new Set([...used].flatMap(policy => [...(policy.body?.reserves ?? [])])),
+    issuers: plans.issuers,
+    trusts: plans.trusts,
+    deviceServices: plans.services,
+    credentials: plans.credentials,
+    errorsBeforeMatch: errors,
+    notices: collectNotices([...used], plans, listeners),
+    violations: report.violations,
+  };
+}
+
+/** Objects that cannot be parsed now keep the plan that they had. */
+function addRemembered(
+  supporting: Supporting,
+  { supporting: last }: Remembered,
+  invalid: ReadonlySet<string>,
+): Supporting {
+  const restore = <P extends { readonly key: ObjectKey }>(
+    kind: string,
+    from: Map<ObjectKey, P>,
+    to: Map<ObjectKey, P>,
+  ): void => {
+    for (const [key, plan] of from) if (!to.has(key) && invalid.has(identify({ kind, key }))) to.set(key, plan);
+  };
+  restore('TokenIssuer', last.issuers, supporting.issuers);
+  restore('ClientTrust', last.trusts, supporting.trusts);
+  restore('DeviceAuthService', last.services, supporting.services);
+  restore('BackendCredential', last.credentials, supporting.credentials);
+  return supporting;
+}
+
+/** Plans in force: the newest, and for what only last good policies name, those that they were compiled with. */
+function mergeSupporting(current: Supporting, borrowed: readonly Supporting[]): Supporting {
+  const merged = createSupporting();
+  for (const plans of [...borrowed, current]) {
+    plans.issuers.forEach((plan, key) => merged.issuers.set(key, plan));
+    plans.trusts.forEach((plan, key) => merged.trusts.set(key, plan));
+    plans.services.forEach((plan, key) => merged.services.set(key, plan));
+    plans.credentials.forEach((plan, key) => merged.credentials.set(key, plan));
+  }
+  return merged;
+}
+
+const rememberServices = ({ services }: Supporting): Remembered['services'] =>
+  new Map([...services].map(([key, plan]) => [identify({ kind: 'DeviceAuthService', key }), plan]));
+
+function listIdle(
+  inventory: Inventory,
+  { workload }: CompileInput,
+  policies: PolicySet,
+  served: readonly ServedApi[],
+): readonly IdleObject[] {
+  const active = new Set<PolicyInForce>(served.flatMap(({ draft }) => policies.policiesOf(draft)));
+  const ids = new Set([...active].map(({ targets }) => targets.id));
+  const idlePolicies = [...inventory.all('ClusterAuthPolicy'), ...inventory.all('AuthPolicy')]
+    .filter(object => object.kind === 'ClusterAuthPolicy' || object.meta.namespace === workload.namespace)
+    .filter(object => !ids.has(identify(object)))
+    .map(object => ({ object: nameObject(object), why: 'it targets no Api of this workload' }));
+  const idleApis = inventory
+    .all('Api')
+    .filter(object => object.meta.namespace === workload.namespace && !selects(object, workload.labels))
+    .map(object => ({ object: nameObject(object), why: 'its podSelector selects other pods' }));
+  return [...idlePolicies, ...idleApis];
+}

@@ -1,0 +1,127 @@
+/** Groups of routes: the operations of an Api to which the same policies apply, with the policies in effective order. */
+import type { ApiDraft } from './apis.ts';
+import { shapeStep, type Members, type Shape } from './cel-environment.ts';
+import { isBroader } from './in-force.ts';
+import { typeOf, type Surroundings } from './policy-body.ts';
+import {
+  findTargetedOperations,
+  orderPolicies,
+  participate,
+  sortParticipations,
+  type Participation,
+  type PolicyObject,
+  type Targets,
+} from './scopes.ts';
+
+export interface Group {
+  readonly api: ApiDraft;
+  /** By effective order (S2). */
+  readonly ordered: readonly Participation[];
+  /** All that apply, those included whose request steps an `inherit: None` leaves out. */
+  readonly all: readonly Participation[];
+  /** Operation names; undefined is the rest of the Api (M1). */
+  readonly operations: readonly (string | undefined)[];
+}
+
+export function createGroups(
+  apis: readonly ApiDraft[],
+  targets: readonly Targets[],
+  isSealed: (targets: Targets) => boolean,
+): readonly Group[] {
+  return apis.flatMap(api => groupApi(api, targets, isSealed));
+}
+
+function groupApi(
+  api: ApiDraft,
+  targets: readonly Targets[],
+  isSealed: (targets: Targets) => boolean,
+): readonly Group[] {
+  const { meta } = api.object;
+  const names = api.operations.map(operation => operation.name);
+  const identity = { name: meta.name, labels: meta.labels, operations: new Set(names) };
+  const targeted = findTargetedOperations(targets, meta.name);
+  const shared = [...names.filter(name => !targeted.has(name)), ...(api.servesRest ? [undefined] : [])];
+  const create = (operation: string | undefined, operations: readonly (string | undefined)[]): Group => {
+    const all = targets
+      .map(target => participate(target, identity, operation))
+      .filter(participation => participation !== undefined);
+    return { api, all: sortParticipations(all), ordered: orderPolicies(all, isSealed), operations };
+  };
+  const own = names.filter(name => targeted.has(name)).map(name => create(name, [name]));
+  return shared.length === 0 ? own : [create(undefined, shared), ...own];
+}
+
+/** Parameters of an operation; the rest of an Api has none. */
+export function listParameters({ api }: Group, operation: string | undefined): readonly string[] {
+  return api.operations.find(({ name }) => name === operation)?.template.parameters ?? [];
+}
+
+/** What surrounds a policy in the groups that it takes part in; undefined when there are none. */
+export function findSurroundings(
+  policy: Targets,
+  groups: readonly Group[],
+  objectOf: (targets: Targets) => PolicyObject | undefined,
+): Surroundings | undefined {
+  const own = groups.filter(({ all }) => all.some(({ targets }) => targets.id === policy.id));
+  if (own.length === 0) return undefined;
+  const params = combine(own.flatMap(readParameterSets));
+  const seen = own.map(group => look(policy, group, objectOf));
+  const steps = combine(seen.map(({ steps: names }) => new Set(names.keys())));
+  const vars = combine(seen.map(({ vars: names }) => names));
+  return {
+    params: params.some,
+    commonParams: params.every,
+    steps: mergeShapes(seen.map(({ steps: members }) => members)),
+    commonSteps: steps.every,
+    vars: vars.some,
+    commonVars: vars.every,
+  };
+}
+
+function readParameterSets(group: Group): readonly ReadonlySet<string>[] {
+  const byName = new Map(group.api.operations.map(({ name, template }) => [name, template.parameters]));
+  return group.operations.map(name => new Set(name === undefined ? [] : byName.get(name)));
+}
+
+function combine(sets: readonly ReadonlySet<string>[]): { some: ReadonlySet<string>; every: ReadonlySet<string> } {
+  const some = new Set(sets.flatMap(set => [...set]));
+  return { some, every: new Set([...some].filter(name => sets.every(set => set.has(name)))) };
+}
+
+interface View {
+  readonly steps: Members;
+  readonly vars: ReadonlySet<string>;
+}
+
+/** E7: what broader policies give. Their steps only when they run before; Audit policies keep theirs to themselves (S8). */
+function look(
+  policy: Targets,
+  { ordered, all }: Group,
+  objectOf: (targets: Targets) => PolicyObject | undefined,
+): View {
+  const steps = new Map<string, Shape>();
+  const vars = new Set<string>();
+  const at = ordered.findIndex(({ targets }) => targets.id === policy.id);
+  const own = all.find(({ targets }) => targets.id === policy.id);
+  for (const [index, { targets, scope }] of (at < 0 ? all : ordered).entries()) {
+    const object = objectOf(targets);
+    if (own === undefined || object?.spec.mode !== 'Enforce' || !isBroader(scope, own.scope)) continue;
+    Object.keys(object.spec.variables).forEach(name => vars.add(name));
+    if (at < 0 || index > at) continue;
+    for (const step of object.spec.request) steps.set(step.name, shapeStep(typeOf(step)));
+  }
+  return { steps, vars };
+}
+
+/** A name may mean steps of different types on different routes: every member that one of them has. */
+function mergeShapes(views: readonly Members[]): Members {
+  const merged = new Map<string, Map<string, Shape>>();
+  for (const view of views) {
+    for (const [name, shape] of view) {
+      const members = merged.get(name) ?? new Map<string, Shape>();
+      if (typeof shape !== 'string') for (const [member, type] of shape) members.set(member, type);
+      merged.set(name, members);
+    }
+  }
+  return merged;
+}

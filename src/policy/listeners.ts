@@ -1,0 +1,255 @@
+/** Listeners: one per port, shared by the Apis that select it (M5), with the match table of all of them. */
+import type { ObjectKey } from '../api/object.ts';
+import type { Severity } from '../api/violation.ts';
+import { normalizeHost, type ApiDraft } from './apis.ts';
+import type { HeldApi } from './invalid-objects.ts';
+import { compareAge } from './inventory.ts';
+import { createMatcher, expandRoot, type MatchEntry } from './match.ts';
+import type { ApiPlan, ErrorsPlan, ListenerPlan, ListenerTls, Match, Route } from './model.ts';
+import { foldSegment, parsePathTemplate, type PathTemplate } from './path-template.ts';
+import type { Report } from './report.ts';
+
+export interface ServedApi {
+  readonly draft: ApiDraft;
+  /** Absent: it is invalid and has no last good generation; what it would serve is 503 (S6). */
+  readonly routes?: readonly ServedRoute[];
+}
+
+export interface ServedRoute {
+  /** Absent: the rest of the Api (M1). */
+  readonly operation?: ApiDraft['operations'][number];
+  readonly route: Route;
+  /** Which policies apply, for M5: routes of two Apis may overlap when it is the same. */
+  readonly policies: string;
+}
+
+export interface ListenerContext {
+  readonly report: Report;
+  /** Of a conflict. */
+  readonly severity: Severity;
+  readonly errors: ErrorsPlan;
+  /** Api objects that could not even be parsed. */
+  readonly held: readonly HeldApi[];
+}
+
+export function createListeners(
+  served: readonly ServedApi[],
+  context: ListenerContext,
+): ReadonlyMap<number, ListenerPlan> {
+  const ports = new Map<number, ServedApi[]>();
+  for (const api of [...served].sort((a, b) => compareAge(a.draft.object, b.draft.object))) {
+    const sharing = ports.get(api.draft.port) ?? [];
+    ports.set(api.draft.port, [...sharing, api]);
+  }
+  return new Map([...ports].map(([port, apis]) => [port, createListener(port, apis, context)]));
+}
+
+/** The oldest Api of the port says how it listens. */
+function createListener(port: number, apis: readonly ServedApi[], context: ListenerContext): ListenerPlan {
+  const losers = new Set([...findPortConflicts(apis, context), ...findOperationConflicts(apis, context)]);
+  const [first] = apis;
+  if (first === undefined) throw new Error('a port without an Api has no listener');
+  const { spec } = first.draft.object;
+  const tls = createTls(apis, losers);
+  const anyHost = apis.some(({ draft }) => draft.hosts.length === 0);
+  return {
+    port,
+    limits: spec.limits,
+    trustedPeers: first.draft.trustedPeers,
+    clientAddress: spec.clientAddress,
+    match: createMatch(port, apis, losers, context),
+    hosts: anyHost ? [] : [...new Set(apis.flatMap(({ draft }) => draft.hosts))].sort(),
+    ...(tls === undefined ? {} : { tls }),
+  };
+}
+
+function createTls(apis: readonly ServedApi[], losers: ReadonlySet<ServedApi>): ListenerTls | undefined {
+  const tls = apis[0]?.draft.object.spec.tls;
+  if (tls === undefined) return undefined;
+  const certificates = apis.flatMap(({ draft: { object, hosts } }) =>
+    object.spec.tls === undefined
+      ? []
+      : [{ hosts, secret: `${object.meta.namespace}/${object.spec.tls.certificate.secretName}` }],
+  );
+  const serving = apis.filter(api => !losers.has(api));
+  return { mode: tls.mode, minVersion: tls.minVersion, certificates, clientTrusts: listTrusts(serving) };
+}
+
+/** M5: a certificate is asked for when a policy of the port, or a trusted peer, names a ClientTrust. */
+function listTrusts(apis: readonly ServedApi[]): readonly ObjectKey[] {
+  const trusts = new Set<ObjectKey>();
+  for (const { draft, routes } of apis) {
+    for (const { trust } of draft.trustedPeers) if (trust !== undefined) trusts.add(trust);
+    for (const pipeline of new Set(routes?.map(({ route }) => route.pipeline))) {
+      for (const step of pipeline.steps) {
+        for (const part of step.type === 'anyOf' ? step.alternatives : [step]) {
+          if (part.type === 'clientCertificate') trusts.add(part.clientCertificate.trust);
+        }
+      }
+    }
+  }
+  return [...trusts].sort();
+}
+
+/** What Apis of one port must agree on; where they differ, the younger loses. */
+function describePort({ object, trustedPeers }: ApiDraft): ReadonlyMap<string, string> {
+  const { tls, protocol, clientAddress, limits } = object.spec;
+  const { bodyBytes: _bytes, bodyIdle: _idle, ...shared } = limits;
+  const tlsShared = tls === undefined ? undefined : { mode: tls.mode, minVersion: tls.minVersion };
+  const parts = { tls: tlsShared, protocol, clientAddress, trustedPeers, limits: shared };
+  return new Map(Object.entries(parts).map(([name, value]) => [name, JSON.stringify(value ?? null)]));
+}
+
+function findPortConflicts(apis: readonly ServedApi[], { report, severity }: ListenerContext): readonly ServedApi[] {
+  const [first, ...others] = apis;
+  if (first === undefined) return [];
+  const wanted = describePort(first.draft);
+  return others.filter(({ draft }) => {
+    const own = describePort(draft);
+    const different = [...wanted].filter(([name, value]) => own.get(name) !== value).map(([name]) => name);
+    for (const name of different) {
+      report.add(severity, draft.object, `spec.${name}`, {
+        problem: `differs from Api ${first.draft.object.key}, which shares port ${draft.port}`,
+        fix: 'write the same in both, or use another port',
+      });
+    }
+    return different.length > 0;
+  });
+}
+
+interface Claim {
+  readonly api: ServedApi;
+  readonly methods: readonly string[] | undefined;
+  readonly policies: string;
+}
+
+/** M5: operations of two Apis that match the same request with equal specificity, unless the same policies apply. */
+function findOperationConflicts(
+  apis: readonly ServedApi[],
+  { report, severity }: ListenerContext,
+): readonly ServedApi[] {
+  const claims = new Map<string, Claim[]>();
+  const losers = new Set<ServedApi>();
+  for (const api of apis) {
+    for (const { operation, policies } of api.routes ?? []) {
+      for (const form of listForms(api.draft, operation)) {
+        const claim: Claim = { api, methods: operation?.methods, policies };
+        const same = claims.get(form) ?? [];
+        const rival = same.find(other => other.api !== api && other.policies !== policies && overlap(other, claim));
+        if (rival === undefined) claims.set(form, [...same, claim]);
+        else {
+          losers.add(api);
+          const index = operation === undefined ? -1 : api.draft.operations.indexOf(operation);
+          report.add(severity, api.draft.object, index < 0 ? 'spec.basePath' : `spec.operations[${index}].path`, {
+            problem: `matches the same requests as Api ${rival.api.draft.object.key}, to which other policies apply`,
+            fix: 'give one of them another host, path or method',
+          });
+        }
+      }
+    }
+  }
+  return [...losers];
+}
+
+/** A method-less operation and one with methods are not equally specific. */
+function overlap(left: Claim, right: Claim): boolean {
+  if (left.methods === undefined || right.methods === undefined) return left.methods === right.methods;
+  return left.methods.some(method => right.methods?.includes(method));
+}
+
+function listForms(draft: ApiDraft, operation: ApiDraft['operations'][number] | undefined): readonly string[] {
+  const { segments, wildcard } = operation?.template ?? draft.base;
+  const path = segments.map(segment => (segment.kind === 'literal' ? foldSegment(segment.literal) : '{}')).join('/');
+  const end = operation === undefined ? 'rest' : wildcard ? 'below' : 'end';
+  return hostsOf(draft.hosts).map(host => JSON.stringify([host ?? null, path, end]));
+}
+
+const hostsOf = (hosts: readonly string[]): readonly (string | undefined)[] =>
+  hosts.length === 0 ? [undefined] : hosts;
+
+function createMatch(
+  port: number,
+  apis: readonly ServedApi[],
+  losers: ReadonlySet<ServedApi>,
+  { errors, held }: ListenerContext,
+): ListenerPlan['match'] {
+  const winners = apis.filter(api => !losers.has(api));
+  const entries = [
+    ...winners.flatMap(api => listEntries(api, errors)),
+    ...held.filter(api => api.port === undefined || api.port === port).flatMap(api => holdEntries(api, errors)),
+  ];
+  const match = createMatcher(entries, { errors });
+  const lost = createMatcher(
+    [...losers].flatMap(({ draft, routes }) =>
+      listEntries({ draft, ...(routes === undefined ? {} : { routes }) }, errors, true),
+    ),
+    { errors },
+  );
+  const notFound: Match = { kind: 'refused', reason: 'OperationNotFound', errors };
+  return (method, host, path) => match(method, host, path) ?? lost(method, host, path) ?? notFound;
+}
+
+type Refused = Extract<Match, { kind: 'refused' }>;
+
+function listEntries({ draft, routes }: ServedApi, errors: ErrorsPlan, lost = false): readonly MatchEntry[] {
+  const { paths } = draft.object.spec;
+  const [foldCase, foldSlash] = [paths.case === 'Insensitive', paths.trailingSlash === 'Same'];
+  const refused: Refused = { kind: 'refused', reason: 'PolicyInvalid', errors };
+  const create = (
+    host: string | undefined,
+    template: PathTemplate,
+    rest: boolean,
+    target: MatchEntry['target'],
+  ): MatchEntry => ({
+    template,
+    rest,
+    foldCase,
+    foldSlash,
+    target,
+    ...(host === undefined ? {} : { host }),
+  });
+  // Of an invalid Api everything under basePath is held, and each operation, which other Apis might match less closely.
+  const served: readonly { readonly operation?: ApiDraft['operations'][number]; readonly route?: Route }[] = routes ?? [
+    {},
+    ...draft.operations.map(operation => ({ operation })),
+  ];
+  return hostsOf(draft.hosts).flatMap(host => {
+    return served.flatMap(({ operation, route }) => {
+      const target = lost || route === undefined ? refused : route;
+      if (operation === undefined) return [create(host, draft.base, true, target)];
+      const entry = create(host, operation.template, false, target);
+      const methods = operation.methods === undefined ? entry : { ...entry, methods: operation.methods };
+      return expandRoot(methods, operation.path);
+    });
+  });
+}
+
+function holdEntries({ hosts, basePath, foldCase }: HeldApi, errors: ErrorsPlan): readonly MatchEntry[] {
+  const parsed = parsePathTemplate(basePath.replace(/\/$/, ''), '/');
+  const template: PathTemplate =
+    'problem' in parsed ? { segments: [], wildcard: false, parameters: [], trailingSlash: false } : parsed;
+  const target: Refused = { kind: 'refused', reason: 'PolicyInvalid', errors };
+  return hostsOf(hosts.map(normalizeHost)).map(host => ({
+    template,
+    rest: true,
+    foldCase,
+    foldSlash: true,
+    target,
+    ...(host === undefined ? {} : { host }),
+  }));
+}
+
+export function createApiPlan({ object, basePath }: ApiDraft): ApiPlan {
+  const { meta, spec } = object;
+  const { credential: _credential, ...app } = spec.app;
+  return {
+    key: object.key,
+    name: meta.name,
+    namespace: meta.namespace,
+    generation: meta.generation,
+    basePath,
+    app: { ...app, namespace: meta.namespace },
+    bodyBytes: spec.limits.bodyBytes,
+    bodyIdleMs: spec.limits.bodyIdle,
+  };
+}

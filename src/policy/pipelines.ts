@@ -1,0 +1,199 @@
+/** Pipelines: what applies to a route, in order, compiled. Routes of an Api with the same policies share one. */
+import type { ApiDraft } from './apis.ts';
+import { compileErrors, findCredential, type ConflictContext } from './errors-plan.ts';
+import { isAuthentication } from './header-names.ts';
+import { instantiate, isBroader, type Instance, type PolicyInForce } from './in-force.ts';
+import type { Origin, Pipeline, Sight, TrustPlan } from './model.ts';
+import type { ObjectKey } from '../api/object.ts';
+import { overrideRequest, overrideResponse, type Member } from './overrides.ts';
+import type { BodyResponseStep } from './policy-body.ts';
+import { sortByLength } from './response-steps.ts';
+import { SCOPE_ORDER, type Participation } from './scopes.ts';
+import type { CompiledJwt, CompiledResponseStep, CompiledStep } from './steps.ts';
+
+export interface PipelineContext extends ConflictContext {
+  readonly policyOf: (participation: Participation) => PolicyInForce;
+  readonly trusts: ReadonlyMap<ObjectKey, TrustPlan>;
+  /** Authorities by which the app of a port is known besides those that the Api names. */
+  readonly appAuthorities: (port: number) => readonly string[];
+}
+
+export interface PipelineFactory {
+  /** `participations` in the order of S2, `all` with those that an inherit: None leaves out of the request part. */
+  readonly create: (api: ApiDraft, participations: readonly Participation[], all: readonly Participation[]) => Pipeline;
+}
+
+export function createPipelineFactory(context: PipelineContext): PipelineFactory {
+  const instances = new Map<string, Instance>();
+  const instanceOf = (participation: Participation): Instance => {
+    const { targets, scope, widened } = participation;
+    const id = `${targets.id} ${scope} ${widened}`;
+    const known = instances.get(id) ?? instantiate(context.policyOf(participation), participation);
+    instances.set(id, known);
+    return known;
+  };
+  return { create: (api, participations, all) => createPipeline(api, participations, all, instanceOf, context) };
+}
+
+function createPipeline(
+  api: ApiDraft,
+  participations: readonly Participation[],
+  all: readonly Participation[],
+  instanceOf: (participation: Participation) => Instance,
+  context: PipelineContext,
+): Pipeline {
+  const memberOf = (participation: Participation): Member => ({
+    participation,
+    policy: context.policyOf(participation),
+  });
+  const members = participations.map(memberOf);
+  const everyone = all.map(memberOf);
+  const groups = members.map(member => {
+    const { origin, steps } = instanceOf(member.participation);
+    return { member, origin, steps: overrideRequest(steps, member, members, context.report) };
+  });
+  const steps = groups.flatMap(group => group.steps);
+  const certificate = findCredential(everyone, 'certificate', context) ?? api.credential;
+  const header = findCredential(everyone, 'header', context);
+  return {
+    steps,
+    authenticates: findAuthentication(steps),
+    response: createResponse(api, everyone, instanceOf, context),
+    errors: compileErrors(everyone, context),
+    credentialHeaders: collectCredentialNames(steps, context.trusts),
+    sight: createSight(groups, createResponseOrigins(everyone, instanceOf)),
+    ...(certificate === undefined ? {} : { certificateCredential: certificate }),
+    ...(header === undefined ? {} : { headerCredential: header }),
+  };
+}
+
+function findAuthentication(steps: readonly CompiledStep[]): Pipeline['authenticates'] {
+  const authentication = steps.filter(step => isAuthentication(step.type));
+  if (authentication.some(step => !step.origin.audit)) return 'Enforced';
+  return authentication.length > 0 ? 'AuditOnly' : 'Never';
+}
+
+/** S3: narrowest first, cluster last, whatever `inherit` says; within a scope by name. Audit policies change nothing (S8). */
+function createResponse(
+  api: ApiDraft,
+  members: readonly Member[],
+  instanceOf: (participation: Participation) => Instance,
+  context: PipelineContext,
+): Pipeline['response'] {
+  const ordered = members
+    .map((member, index) => ({ member, index }))
+    .sort((a, b) => scopeOf(b.member) - scopeOf(a.member) || a.index - b.index);
+  const steps = ordered.flatMap(({ member }) => {
+    const { origin } = instanceOf(member.participation);
+    if (origin.audit) return [];
+    return (member.policy.body?.response ?? []).map((step, index) =>
+      finishResponseStep(overrideResponse(step, index, member, members, context.report), origin, api, context),
+    );
+  });
+  return { steps, dynamic: steps.some(isDynamic) };
+}
+
+const scopeOf = ({ participation }: Member): number => SCOPE_ORDER[participation.scope];
+
+function finishResponseStep(
+  { name, when, body }: BodyResponseStep,
+  origin: Origin,
+  api: ApiDraft,
+  { appAuthorities }: PipelineContext,
+): CompiledResponseStep {
+  const head = {
+    name,
+    origin,
+    label: `${origin.name}/${name}`,
+    widened: false,
+    ...(when === undefined ? {} : { when }),
+  };
+  if (body.type !== 'hideBackend') return { ...head, ...body };
+  const from = body.hideBackend.from ?? listAuthorities(api, appAuthorities(api.port));
+  return { ...head, type: 'hideBackend', hideBackend: { ...body.hideBackend, from } };
+}
+
+/** Names by which the app may call itself: rewriteHosts.from's default. */
+function listAuthorities({ object, port }: ApiDraft, known: readonly string[]): readonly string[] {
+  const { serverName, url } = object.spec.app;
+  const names = [`localhost:${port}`, `127.0.0.1:${port}`, ...known];
+  if (serverName !== undefined) names.push(serverName, `${serverName}:${port}`);
+  const [, authority] = /^https?:\/\/([^/?]+)/.exec(url ?? '') ?? [];
+  if (authority !== undefined) names.push(authority);
+  return sortByLength(names.map(name => name.toLowerCase()));
+}
+
+function isDynamic(step: CompiledResponseStep): boolean {
+  if (step.when !== undefined || step.type === 'hideBackend' || step.type === 'respond') return true;
+  return step.type === 'setHeaders' && step.setHeaders.some(({ value }) => value.literal === undefined);
+}
+
+function collectCredentialNames(
+  steps: readonly CompiledStep[],
+  trusts: ReadonlyMap<ObjectKey, TrustPlan>,
+): ReadonlySet<string> {
+  const names = new Set(['authorization']);
+  for (const step of steps) {
+    for (const part of step.type === 'anyOf' ? step.alternatives : [step]) {
+      if (part.type === 'jwt') part.jwt.from.forEach(location => names.add(writeLocation(location)));
+      if (part.type !== 'clientCertificate') continue;
+      for (const { header } of trusts.get(part.clientCertificate.trust)?.spec.sources ?? []) {
+        if (header !== undefined) names.add(header.name.toLowerCase());
+      }
+    }
+  }
+  return names;
+}
+
+function writeLocation(location: CompiledJwt['from'][number]): string {
+  if (location.in === 'header') return location.name.toLowerCase();
+  return location.in === 'query' ? `?${location.name}` : `cookie:${location.name}`;
+}
+
+interface Group {
+  readonly member: Member;
+  readonly origin: Origin;
+  readonly steps: readonly CompiledStep[];
+}
+
+/** Origins of policies that take part with their response steps only: inherit: None left their request steps out. */
+function createResponseOrigins(
+  members: readonly Member[],
+  instanceOf: (participation: Participation) => Instance,
+): readonly Group[] {
+  return members.map(member => ({ member, origin: instanceOf(member.participation).origin, steps: [] }));
+}
+
+/** E7: own names, else those of the nearest broader policy that ran before. */
+function createSight(groups: readonly Group[], everyone: readonly Group[]): ReadonlyMap<Origin, Sight> {
+  const sight = new Map<Origin, Sight>();
+  for (const group of everyone) sight.set(group.origin, seeFrom(group, everyone.length, everyone));
+  for (const [index, group] of groups.entries()) sight.set(group.origin, seeFrom(group, index, groups));
+  return sight;
+}
+
+function seeFrom(group: Group, index: number, groups: readonly Group[]): Sight {
+  const scope = group.member.participation.scope;
+  const broader = groups
+    .filter(({ member, origin }) => !origin.audit && isBroader(member.participation.scope, scope))
+    .sort((a, b) => scopeOf(a.member) - scopeOf(b.member));
+  const steps = new Map<string, CompiledStep>();
+  for (const name of group.member.policy.body?.foreignSteps ?? []) steps.set(name, neverRan(name, group.origin));
+  const vars = Object.create(null) as Record<string, string>;
+  for (const other of broader) {
+    Object.assign(vars, other.member.policy.body?.vars);
+    if (groups.indexOf(other) < index) for (const step of other.steps) steps.set(step.name, step);
+  }
+  Object.assign(vars, group.member.policy.body?.vars);
+  for (const step of group.steps) steps.set(step.name, step);
+  return { steps, vars: Object.freeze(vars) };
+}
+
+/** Stands for a step that other targets have and this route has not (E10): no pipeline holds it, so it never ran (E4). */
+const neverRan = (name: string, origin: Origin): CompiledStep => ({
+  type: 'invalid',
+  name,
+  origin,
+  label: `${origin.name}/${name}`,
+  widened: false,
+});
