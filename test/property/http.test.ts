@@ -311,7 +311,7 @@ test('a canonical path is its own canonical form, without dot segments, needless
       }
       assert.doesNotThrow(() => decodeURIComponent(path));
     }),
-    { numRuns: 1000 },
+    RUNS,
   );
 });
 
@@ -323,6 +323,6 @@ test('a path and its canonical form decode to the same resource', () => {
       const { path } = canonicalPath(raw);
       if (path !== undefined) assert.equal(decoded(path), decoded(raw.replaceAll('?', '%3F')));
     }),
-    { numRuns: 1000 },
+    RUNS,
   );
 });
