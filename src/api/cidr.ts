@@ -20,7 +20,8 @@ export function parseIpv6(text: string): number[] | undefined {
   const halves = text.split('::');
   if (halves.length > 2 || text.length > 45) return undefined;
   const [head, tail] = [readGroups(halves[0] ?? ''), readGroups(halves[1] ?? '')];
-  if (head === undefined || tail === undefined) return undefined;
+  // The dotted form stands at the end of the whole address only.
+  if (head === undefined || tail === undefined || /[.].*::/.test(text)) return undefined;
   const missing = 16 - head.length - tail.length;
   if (halves.length === 1 ? missing !== 0 : missing < 2) return undefined;
   return [...head, ...Array.from({ length: missing }, () => 0), ...tail];

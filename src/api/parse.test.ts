@@ -146,7 +146,7 @@ describe('parsing an object', () => {
     ],
     'an empty field': [
       step({ when: null, authorize: { deny: [{ expression: 'true' }] } }),
-      'spec.request[0].when: is empty, but text is wanted, write text',
+      'spec.request[0].when: is empty, but text is wanted, give it a value, or remove the field',
     ],
     'a step that is not built': [
       step({ ipFilter: { allow: [] } }),

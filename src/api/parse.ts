@@ -15,7 +15,7 @@ import { describeValue, listWords, nearestName, quote } from './words.ts';
 
 export type ParseResult =
   /** `violations` are warnings. */
-  | { readonly object: SallyportObject; readonly violations: readonly Violation[] }
+  | { readonly object: SallyportObject; readonly violations: readonly Violation[]; readonly invalid?: never }
   /**
    * `invalid` is what is known of an object of a known kind with a usable name (S6 keeps its last good generation).
    * Without it nobody can tell which object this was meant to be.

@@ -33,6 +33,7 @@ export function parseString(schema: StringSchema, raw: unknown, field: string, s
 }
 
 function adviseText(raw: unknown, schema: StringSchema): string {
+  if (raw === null) return 'give it a value, or remove the field';
   if (typeof raw === 'number' || typeof raw === 'boolean') return `write it in quotes: "${String(raw)}"`;
   return schema.patternText === undefined ? 'write text' : `write ${schema.patternText}`;
 }
