@@ -1,21 +1,21 @@
 /** compileSnapshot: resources in, one immutable Snapshot out. Bad objects are violations, never exceptions (S6). */
 import type { SallyportObject } from '../api/kinds/index.ts';
 import type { InvalidObject, ObjectKey } from '../api/object.ts';
-import { draftApi, type ApiDraft, type ApiObject } from './apis.ts';
+import type { ApiDraft } from './apis.ts';
 import { compileErrors } from './errors-plan.ts';
 import type { Group } from './groups.ts';
 import type { PolicyInForce } from './in-force.ts';
 import { holdApi } from './invalid-objects.ts';
-import { createInventory, identify, identifyInvalid, matchLabels, type Inventory, type Labels } from './inventory.ts';
+import { createInventory, identify, identifyInvalid, type Inventory, type Labels } from './inventory.ts';
 import { createApiPlan, createListeners, type ServedApi, type ServedRoute } from './listeners.ts';
 import type { ErrorsPlan, Snapshot } from './model.ts';
 import { collectNotices } from './notices.ts';
 import { createPipelineFactory, type PipelineFactory } from './pipelines.ts';
 import { compilePolicies, type PolicySet } from './policies.ts';
 import type { Lookup } from './references.ts';
-import { createReport, nameObject, reportOn, type Report } from './report.ts';
+import { createReport, nameObject, type Report } from './report.ts';
 import { NOTHING_REMEMBERED, rememberApis, type Remembered } from './remembered.ts';
-import { shadowApi } from './shadow-api.ts';
+import { selects, settleApis, type SettledApis } from './settle-apis.ts';
 import { compileSupporting, createSupporting, type Supporting } from './supporting.ts';
 import { reportTargets } from './target-report.ts';
 
@@ -67,7 +67,7 @@ export function compileSnapshot(input: CompileInput): CompileOutput {
     remembered,
     invalidIds,
   );
-  const apis = settleApis({ input, inventory, supporting, report, remembered, invalidIds });
+  const apis = settleApis({ workload, lookup, inventory, supporting, report, remembered, invalidIds });
   const policies = compilePolicies({ ...input, remembered, inventory, supporting, report, apis: apis.known });
   const plans = mergeSupporting(supporting, [...policies.borrowed, ...apis.borrowed]);
   const severity = input.source === 'files' ? 'error' : 'warning';
@@ -95,68 +95,6 @@ export function compileSnapshot(input: CompileInput): CompileOutput {
     idle: listIdle(inventory, input, policies, served),
   };
 }
-
-interface SettleContext {
-  readonly input: CompileInput;
-  readonly inventory: Inventory;
-  readonly supporting: Supporting;
-  readonly report: Report;
-  readonly remembered: Remembered;
-  readonly invalidIds: ReadonlySet<string>;
-}
-
-export interface SettledApis {
-  /** All valid Apis of the namespace, last good ones included. */
-  readonly known: readonly ApiDraft[];
-  /** Those whose podSelector selects this workload. */
-  readonly selected: readonly ApiDraft[];
-  /** Invalid ones that select this workload and have no last good generation. */
-  readonly shadows: readonly ApiDraft[];
-  /** Identities of Apis that passed in this compilation. */
-  readonly fresh: ReadonlySet<string>;
-  readonly kept: Remembered['apis'];
-  readonly borrowed: readonly Supporting[];
-}
-
-function settleApis(context: SettleContext): SettledApis {
-  const { input, inventory, supporting, report, remembered, invalidIds } = context;
-  const { workload, lookup } = input;
-  const ports = workload.ports ?? {};
-  const known: ApiDraft[] = [];
-  const shadows: ApiDraft[] = [];
-  const fresh = new Set<string>();
-  const kept = new Map<string, { readonly draft: ApiDraft; readonly plans: Supporting }>();
-  for (const object of inventory.all('Api').filter(({ meta }) => meta.namespace === workload.namespace)) {
-    const id = identify(object);
-    // A named port of another workload cannot be resolved here, and need not be.
-    const foreign = typeof object.spec.port === 'string' && !selects(object, workload.labels);
-    const own = foreign ? { ...ports, [object.spec.port]: 0 } : ports;
-    const draft = draftApi(object, { supporting, lookup, ports: own }, reportOn(report, object));
-    const last = remembered.apis.get(id);
-    if (draft !== undefined) {
-      known.push(draft);
-      fresh.add(id);
-    } else if (last !== undefined) {
-      known.push(last.draft);
-      kept.set(id, last);
-    } else shadows.push(...shadowApi(object, ports));
-  }
-  for (const [id, last] of remembered.apis) {
-    if (!invalidIds.has(id) || fresh.has(id) || kept.has(id)) continue;
-    known.push(last.draft);
-    kept.set(id, last);
-  }
-  return {
-    known,
-    selected: known.filter(({ object }) => selects(object, workload.labels)),
-    shadows: shadows.filter(({ object }) => selects(object, workload.labels)),
-    fresh,
-    kept,
-    borrowed: [...kept.values()].map(({ plans }) => plans),
-  };
-}
-
-const selects = ({ spec }: ApiObject, labels: Labels): boolean => matchLabels(spec.podSelector.matchLabels, labels);
 
 function serve(apis: SettledApis, groups: readonly Group[], factory: PipelineFactory): readonly ServedApi[] {
   const valid = apis.selected.map(draft => ({ draft, routes: createRoutes(draft, groups, factory) }));

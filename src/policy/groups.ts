@@ -2,7 +2,7 @@
 import type { ApiDraft } from './apis.ts';
 import { shapeStep, type Members, type Shape } from './cel-environment.ts';
 import { isBroader } from './in-force.ts';
-import { typeOf, type Surroundings } from './policy-body.ts';
+import { typeOf, type Surroundings } from './step-compiler.ts';
 import {
   findTargetedOperations,
   orderPolicies,

@@ -94,10 +94,11 @@ function listTrusts(apis: readonly ServedApi[]): readonly ObjectKey[] {
 /** What Apis of one port must agree on; where they differ, the younger loses. */
 function describePort({ object, trustedPeers }: ApiDraft): ReadonlyMap<string, string> {
   const { tls, protocol, clientAddress, limits } = object.spec;
-  const { bodyBytes: _bytes, bodyIdle: _idle, ...shared } = limits;
   const tlsShared = tls === undefined ? undefined : { mode: tls.mode, minVersion: tls.minVersion };
-  const parts = { tls: tlsShared, protocol, clientAddress, trustedPeers, limits: shared };
-  return new Map(Object.entries(parts).map(([name, value]) => [name, JSON.stringify(value ?? null)]));
+  const parts = { tls: tlsShared, protocol, clientAddress, trustedPeers, limits };
+  const perApi = (name: string, value: unknown): unknown =>
+    name === 'bodyBytes' || name === 'bodyIdle' ? undefined : value;
+  return new Map(Object.entries(parts).map(([name, value]) => [name, JSON.stringify(value ?? null, perApi)]));
 }
 
 function findPortConflicts(apis: readonly ServedApi[], { report, severity }: ListenerContext): readonly ServedApi[] {
@@ -241,14 +242,13 @@ function holdEntries({ hosts, basePath, foldCase }: HeldApi, errors: ErrorsPlan)
 
 export function createApiPlan({ object, basePath }: ApiDraft): ApiPlan {
   const { meta, spec } = object;
-  const { credential: _credential, ...app } = spec.app;
   return {
     key: object.key,
     name: meta.name,
     namespace: meta.namespace,
     generation: meta.generation,
     basePath,
-    app: { ...app, namespace: meta.namespace },
+    app: { ...spec.app, namespace: meta.namespace },
     bodyBytes: spec.limits.bodyBytes,
     bodyIdleMs: spec.limits.bodyIdle,
   };

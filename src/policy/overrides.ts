@@ -93,7 +93,13 @@ function overrideStep(step: CompiledStep, isOwned: (name: string) => boolean): C
             ),
           }
         : step;
-    default:
+    case 'clientCertificate':
+    case 'deviceAuth':
+    case 'authorize':
+    case 'rateLimit':
+    case 'requireHeader':
+    case 'respond':
+    case 'invalid':
       return step;
   }
 }

@@ -4,48 +4,27 @@ import type { ObjectKey } from '../api/object.ts';
 import type { ResponseStep, RequestStep } from '../api/kinds/steps.ts';
 import { foldName } from '../http/head.ts';
 import { quote } from '../api/words.ts';
-import {
-  createOpenEnvironment,
-  createPolicyEnvironment,
-  NOTHING,
-  shapeStep,
-  type Environment,
-  type Members,
-  type Shape,
-} from './cel-environment.ts';
-import { compileExpression, type CompiledExpression, type Expected } from './cel.ts';
-import type { Reference } from './cel-inspect.ts';
+import { NOTHING } from './cel-environment.ts';
+import type { Problem, Reference } from './cel-inspect.ts';
 import { compareBytes } from './encoding.ts';
 import type { Expression, Template } from './expression.ts';
 import { listReadHeaders, listWrittenHeaders } from './header-names.ts';
-import { knownCredentials, type Supporting } from './supporting.ts';
 import { readKeyRef, requireObject, type Lookup } from './references.ts';
 import type { ObjectReport } from './report.ts';
 import { compileRequestStep } from './request-steps.ts';
 import { compileResponseStep, type ResponseBody } from './response-steps.ts';
 import type { PolicyObject } from './scopes.ts';
+import {
+  createStepCompiler,
+  placeOf,
+  type BodyContext,
+  type BodyScene,
+  type Needs,
+  type Variables,
+} from './step-compiler.ts';
 import type { StepBody } from './steps.ts';
-import { compileDictionary, compilePairs, compileTemplate, type TextPlace } from './template.ts';
-import type { Problem } from './cel-inspect.ts';
-
-/** What the routes of a policy have in common, and what only some of them have (E10). */
-export interface Surroundings {
-  readonly params: ReadonlySet<string>;
-  /** Parameters that every route has. */
-  readonly commonParams: ReadonlySet<string>;
-  /** Steps of broader policies that run before this one's, in some route and in every route (E7). */
-  readonly steps: Members;
-  readonly commonSteps: ReadonlySet<string>;
-  readonly vars: ReadonlySet<string>;
-  readonly commonVars: ReadonlySet<string>;
-}
-
-export interface BodyContext {
-  readonly supporting: Supporting;
-  readonly lookup: Lookup;
-  /** Absent: the policy applies to nothing that is known, so any parameter and step may exist where it will. */
-  readonly surroundings: Surroundings | undefined;
-}
+import { knownCredentials } from './supporting.ts';
+import { compileTemplate } from './template.ts';
 
 export interface BodyStep {
   readonly name: string;
@@ -57,13 +36,6 @@ export interface BodyResponseStep {
   readonly name: string;
   readonly when?: Expression;
   readonly body: ResponseBody;
-}
-
-export interface Needs {
-  readonly issuers: Set<ObjectKey>;
-  readonly trusts: Set<ObjectKey>;
-  readonly services: Set<ObjectKey>;
-  readonly credentials: Set<ObjectKey>;
 }
 
 export interface PolicyBody {
@@ -81,23 +53,6 @@ export interface PolicyBody {
   readonly reserves: ReadonlySet<string>;
   /** Lower-case names of headers that its authentication steps read. */
   readonly reads: ReadonlySet<string>;
-}
-
-/** Compiles texts of one step at its place, and reports what they read that only some routes have. */
-export interface StepCompiler {
-  readonly namespace: string;
-  readonly supporting: Supporting;
-  readonly needs: Needs;
-  readonly report: ObjectReport;
-  /** Of the step: `spec.request[0]`. */
-  readonly field: string;
-  readonly expression: (source: string, field: string, expected?: Expected) => Expression | undefined;
-  readonly text: (source: string, place: TextPlace, field: string) => Template | undefined;
-  readonly members: (
-    kind: 'pairs' | 'dictionary',
-    entries: Readonly<Record<string, string>>,
-    field: string,
-  ) => Template | undefined;
 }
 
 /** The body, or undefined after reporting at least one error. */
@@ -126,20 +81,6 @@ export function compileBody(policy: PolicyObject, context: BodyContext, report: 
     ...(spec.errors === undefined ? {} : { errors: spec.errors }),
     ...(errorHeaders === undefined ? {} : { errorHeaders }),
   };
-}
-
-interface BodyScene {
-  readonly policy: PolicyObject;
-  readonly context: BodyContext;
-  readonly report: ObjectReport;
-  readonly vars: Variables;
-  readonly needs: Needs;
-}
-
-interface Variables {
-  readonly known: Readonly<Record<string, string>>;
-  /** Declared, but the Secret or ConfigMap is missing: what reads it cannot run (S6). */
-  readonly missing: ReadonlySet<string>;
 }
 
 function readVariables({ kind, meta, spec }: PolicyObject, lookup: Lookup, report: ObjectReport): Variables {
@@ -196,85 +137,6 @@ function compileResponse(step: ResponseStep, index: number, scene: BodyScene): B
   const when = step.when === undefined ? undefined : compiler.expression(step.when, `${field}.when`);
   const body = compileResponseStep(step, compiler);
   return body === undefined ? undefined : { name: step.name, body, ...(when === undefined ? {} : { when }) };
-}
-
-/** What an expression of the step at `index` may read: earlier steps of the same policy, and what is around it. */
-function placeOf({ policy, context, vars }: BodyScene, index: number, response: boolean): Environment {
-  const { surroundings } = context;
-  if (surroundings === undefined) return createOpenEnvironment(response);
-  const steps = new Map<string, Shape>(surroundings.steps);
-  const reasons = new Map<string, string>();
-  for (const [at, step] of policy.spec.request.entries()) {
-    if (at < index) steps.set(step.name, shapeStep(typeOf(step)));
-    else {
-      // A step of this policy hides a broader one of the same name, before it ran too: names mean one thing in a policy.
-      steps.delete(step.name);
-      reasons.set(`steps.${step.name}`, at === index ? 'is this step itself' : 'runs later in this policy');
-    }
-  }
-  const names = new Set([...surroundings.vars, ...Object.keys(vars.known), ...vars.missing]);
-  return createPolicyEnvironment({ params: surroundings.params, steps, vars: names, response, reasons });
-}
-
-export const typeOf = (step: RequestStep): string =>
-  Object.keys(step).find(key => key !== 'name' && key !== 'when') ?? '';
-
-function createStepCompiler(
-  field: string,
-  environment: Environment,
-  scene: BodyScene,
-  reads: Reference[],
-): StepCompiler {
-  const { report } = scene;
-  const accept = <T extends { readonly references: readonly Reference[] }>(
-    compiled: T | Problem,
-    at: string,
-  ): T | undefined => {
-    if ('problem' in compiled) {
-      report.error(at, compiled);
-      return undefined;
-    }
-    reads.push(...compiled.references);
-    warnOfGaps(compiled.references, at, scene);
-    return compiled;
-  };
-  return {
-    namespace: scene.policy.meta.namespace,
-    supporting: scene.context.supporting,
-    needs: scene.needs,
-    report,
-    field,
-    expression: (source, at, expected = 'bool'): CompiledExpression | undefined =>
-      accept(compileExpression(source, environment, expected), at),
-    text: (source, place, at) => accept(compileTemplate(source, place, environment), at),
-    members: (kind, entries, at) =>
-      accept((kind === 'pairs' ? compilePairs : compileDictionary)(entries, environment), at),
-  };
-}
-
-/** E10: what some targets lack is a warning. */
-function warnOfGaps(
-  references: readonly Reference[],
-  field: string,
-  { context, policy, vars, report }: BodyScene,
-): void {
-  const { surroundings } = context;
-  if (surroundings === undefined) return;
-  const own = new Set(policy.spec.request.map(step => step.name));
-  for (const [root = '', name] of references) {
-    if (name === undefined) continue;
-    const lacking =
-      (root === 'params' && !surroundings.commonParams.has(name)) ||
-      (root === 'steps' && !own.has(name) && !surroundings.commonSteps.has(name)) ||
-      (root === 'vars' && !(name in vars.known) && !vars.missing.has(name) && !surroundings.commonVars.has(name));
-    if (!lacking) continue;
-    report.warn(field, {
-      problem: `reads ${root}.${name}, which some targets lack`,
-      fix: field.includes('.deviceAuth.')
-        ? 'devices are refused there; if that is not meant, narrow the targets'
-        : `test has(${root}.${name}) first, or narrow the targets`,
-    });
-  }
 }
 
 function compileBackend(

@@ -12,7 +12,7 @@ import type {
   RespondStep,
 } from '../api/kinds/steps.ts';
 import { requireObject } from './references.ts';
-import type { StepCompiler } from './policy-body.ts';
+import type { StepCompiler } from './step-compiler.ts';
 import type {
   CompiledAlternative,
   CompiledCertificate,

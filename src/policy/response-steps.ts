@@ -2,7 +2,7 @@
 import type { HideBackendStep, ResponseStep } from '../api/kinds/steps.ts';
 import type { Template } from './expression.ts';
 import { createHeaderMatcher } from './header-matcher.ts';
-import type { StepCompiler } from './policy-body.ts';
+import type { StepCompiler } from './step-compiler.ts';
 import { compileRespond, compileSettings } from './request-steps.ts';
 import type { CompiledHideBackend, ResponseStepBody } from './steps.ts';
 
