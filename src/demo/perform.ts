@@ -80,7 +80,7 @@ function readReason({ status, headers, body }: Answer): string {
 
 function summarize({ method, path, headers }: Seen): string {
   const context = CONTEXT_HEADERS.flatMap(name => headers[name] ?? []);
-  return context.length > 0 ? context.map(shorten).join(' ') : `${method} ${path}`;
+  return [`${method} ${path}`, ...context.map(value => `as ${shorten(value)}`)].join(' ');
 }
 
 /** Thumbprints are 40 digits long; eight tell them apart in a table. */
