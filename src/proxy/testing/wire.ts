@@ -98,6 +98,8 @@ export async function startApp(behave: (wire: Wire) => void = () => undefined): 
   let look: (() => void)[] = [];
   const server: Server = createServer({ allowHalfOpen: true, noDelay: true }, socket => {
     const wire = new Wire(socket);
+    // Like most apps: whoever hangs up is hung up on.
+    socket.on('end', () => socket.end());
     wires.push(wire);
     behave(wire);
     const woken = look;

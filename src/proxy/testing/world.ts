@@ -10,6 +10,7 @@ import { SILENT, type RequestRecord, type Telemetry } from '../../telemetry/tele
 import type { CredentialAnswers, Generation, TrustAnswers } from '../generation.ts';
 import type { ProxyDeps } from '../options.ts';
 import { createProxy, type Proxy } from '../proxy.ts';
+import { startApp, type App, type Wire } from './wire.ts';
 
 const SECOND = 1000;
 export const LIMITS: ListenerPlan['limits'] = {
@@ -116,6 +117,8 @@ export interface World {
   /** Resolves when so many requests were recorded. */
   recorded(count: number): Promise<readonly RequestRecord[]>;
   publish(parts: WorldParts): void;
+  /** Lets the proxy's clocks run ahead; what is due happens at the next sweep. */
+  advance(milliseconds: number): void;
   stop(): Promise<void>;
 }
 
@@ -134,14 +137,15 @@ export async function startWorld(
       for (const look of waiting.splice(0)) look();
     },
   };
+  let ahead = 0;
   const proxy = createProxy({
     listen: [{ host: '127.0.0.1', port: 0 }],
     apps: [{ host: '127.0.0.1', port: appPort }],
     resolve: [],
     telemetry,
     exposition: () => Promise.resolve(''),
-    clock: () => new Date().getTime(),
-    monotonic: () => performance.now(),
+    clock: () => new Date().getTime() + ahead,
+    monotonic: () => performance.now() + ahead,
     randomBytes,
     residentBytes: () => 0,
     ...deps,
@@ -155,5 +159,30 @@ export async function startWorld(
     return records;
   };
   const [address] = proxy.addresses() as readonly [AddressInfo];
-  return { proxy, port: address.port, records, recorded, publish, stop: () => proxy.stop(0) };
+  const advance = (milliseconds: number): void => {
+    ahead += milliseconds;
+  };
+  return { proxy, port: address.port, records, recorded, publish, advance, stop: () => proxy.stop(0) };
+}
+
+export interface Stage {
+  readonly app: App;
+  readonly world: World;
+}
+
+/** Starts an app and a proxy in front of it, runs the scene, and stops both. */
+export async function play(
+  behave: ((wire: Wire) => void) | undefined,
+  parts: WorldParts | 'nothing',
+  scene: (stage: Stage) => Promise<void>,
+  deps: Partial<ProxyDeps> = {},
+): Promise<void> {
+  const app = await startApp(behave);
+  const world = await startWorld(app.port, parts, deps);
+  try {
+    await scene({ app, world });
+  } finally {
+    await world.stop();
+    await app.stop();
+  }
 }
