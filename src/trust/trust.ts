@@ -69,7 +69,10 @@ export interface TrustView {
    * must then not ask for certificates by that context, since an empty `ca` means the public roots in Node.
    */
   anchorsPem(trusts: readonly ObjectKey[]): readonly string[] | undefined;
-  /** Whether the context needs `allowPartialTrustChain`: some of these trusts ends paths at an issuing CA. */
+  /**
+   * Whether contexts need `allowPartialTrustChain`: some of these trusts ends paths at an issuing CA. Node 24.21 honours it
+   * only in contexts that an SNICallback gives; judge knows what OpenSSL then says to clients without SNI.
+   */
   allowsPartialChain(trusts: readonly ObjectKey[]): boolean;
   status(): readonly TrustStatus[];
 }

@@ -70,15 +70,21 @@ function judgeBy(record: TrustRecord, presented: PresentedCertificate, now: numb
 }
 
 /**
- * Both verdicts must hold (P2): what OpenSSL refused in the handshake and we accept is refused, as untrusted. The
- * exceptions are the validity switches, which OpenSSL in Node does not have: where the operator switched a check off, that
- * one code is passed over. Node goes on after an error and tells the last one, so the code may hide another; our own
- * validation has then judged signatures, names, purposes and lists alone, as it does for forwarded chains. Codes of partial
- * chains are no exception: TLS contexts can allow those (allowsPartialChain), so a refusal there is a real one.
+ * Both verdicts must hold (P2): what OpenSSL refused in the handshake and we accept is refused, as untrusted. Two kinds of
+ * codes are passed over, since the operator asked for what OpenSSL in Node cannot do there:
+ *
+ * - the validity switches: the one code of a check that was switched off. Node goes on after an error and tells the last
+ *   one, and times are looked at last, so the code may hide another; our own validation has then judged alone, as it does
+ *   for forwarded chains;
+ * - partialChain: UNABLE_TO_GET_ISSUER_CERT, which OpenSSL sets only when the chain reached a certificate of `ca` that is no
+ *   root. It is set before purposes, signatures and times are checked, and told only if those passed. Node 24.21 allows
+ *   partial chains in contexts that an SNICallback gives, not in a server's own, which clients without SNI get.
+ *   UNABLE_TO_GET_ISSUER_CERT_LOCALLY and UNABLE_TO_VERIFY_LEAF_SIGNATURE say that no anchor was reached: never passed over.
  */
 function isHandshakeAccepted({ plan }: TrustRecord, error: string | undefined): boolean {
   if (error === undefined) return true;
   const { notBefore, notAfter } = plan.spec.validity;
+  if (error === 'UNABLE_TO_GET_ISSUER_CERT') return plan.spec.partialChain;
   return (error === 'CERT_HAS_EXPIRED' && !notAfter) || (error === 'CERT_NOT_YET_VALID' && !notBefore);
 }
 
