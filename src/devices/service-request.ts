@@ -20,18 +20,9 @@ export const createServiceBindings = ({ certificate, deviceId, certificateIdenti
     ...(certificateIdentity === undefined ? {} : { certificateIdentity }),
   });
 
-const DOT_SEGMENT = /\/(?:\.|%2e){1,2}(?:\/|$)/i;
-
-/**
- * @throws ExpressionError when a template fails
- * @throws RangeError when a value made a dot segment: the URL would lead to another path than the one written
- */
+/** @throws ExpressionError when a template fails, or a value may not stand in its place (a dot segment in the path) */
 export function renderRequest(plan: DeviceServicePlan, bindings: Bindings): ServiceRequest {
-  const path = plan.url.render(bindings);
-  if (plan.url.literal === undefined && DOT_SEGMENT.test(path.split('?', 1)[0] ?? '')) {
-    throw new RangeError('a value makes a dot segment in the path');
-  }
-  let url = path;
+  let url = plan.url.render(bindings);
   for (const { name, value } of plan.query) {
     url += `${url.includes('?') ? '&' : '?'}${encodeURIComponent(name)}=${value.render(bindings)}`;
   }
