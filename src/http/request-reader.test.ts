@@ -182,6 +182,17 @@ test('limits hold to the byte', () => {
   assert.equal(refusalOf(readRequest(target('/abc'), { ...LIMITS, targetBytes: 3 })), 'TargetTooLong');
 });
 
+test('limits hold for repeated heads as for new ones', () => {
+  const head = get('X: y');
+  for (const tail of ['', 'Z: z\r\n']) {
+    const text = `${head.slice(0, -2)}${tail}\r\n`;
+    const reader = createRequestReader({ ...LIMITS, headBytes: text.length });
+    headOf(reader.read(text));
+    headOf(reader.read(text));
+    assert.equal(refusalOf(reader.read(`\r\n${text}`)), 'HeadersTooLarge', 'the empty line in front counts');
+  }
+});
+
 test('2,100 short headers are refused, not hidden (CVE-2026-58044)', () => {
   const short = Array.from({ length: 2100 }, (_, i) => `h${i}: 1`);
   const text = post(...short, 'Transfer-Encoding: chunked', 'Authorization: Bearer x');

@@ -154,6 +154,7 @@ export const REFUSED_REQUESTS: Record<string, Record<string, [HeadReason, string
     quotes: ['MalformedRequest', post('Content-Length: "5"')],
     'a digit of another script': ['MalformedRequest', post('Content-Length: \xb2')],
     '2^53': ['MalformedRequest', post('Content-Length: 9007199254740992')],
+    'seventeen digits': ['MalformedRequest', post('Content-Length: 00000000000000005')],
     '2^64': ['MalformedRequest', post('Content-Length: 18446744073709551616')],
     '2^64 + 5': ['MalformedRequest', post('Content-Length: 18446744073709551621')],
     'a space before the colon': ['MalformedRequest', post('Content-Length : 5')],
