@@ -46,6 +46,10 @@ export const CATALOGUE: ReadonlyMap<string, MetricDefinition> = new Map([
     'sallyport_client_certificate_days_left',
     histogram('Days until notAfter of client certificates that were accepted', [0, 1, 3, 7, 14, 30, 60, 90, 180, 365]),
   ],
+  [
+    'sallyport_revocation_soft_fails_total',
+    counter('Certificates judged without a current revocation list, as mode SoftFail allows', 'trust'),
+  ],
   ['sallyport_policy_generation', gauge('Counts the configurations that came into force; 0: none yet')],
   ['sallyport_policy_age_seconds', gauge('Time since the configuration in force was published')],
   [

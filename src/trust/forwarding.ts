@@ -29,6 +29,15 @@ export function createForwarding(records: Records, judge: TrustView['judge']): F
   forwardedHeaders.delete('');
   const counts = createCounting(records);
   const read = createReader();
+  /** By standing, of which there are few: ranges and trusts of `trustedPeers`. */
+  const stripped = new Map<string, ReadonlySet<string>>();
+  const listStripped = (peer: Peer): ReadonlySet<string> => {
+    const kept = new Set<string>();
+    for (const [trust, list] of sources) {
+      for (const source of list) if (counts(trust, source, peer)) kept.add(source.lower).add(source.chain);
+    }
+    return new Set([...forwardedHeaders].filter(name => !kept.has(name)));
+  };
   return {
     forwardedHeaders,
     findPresented: (trust, headers, peer) => {
@@ -46,11 +55,10 @@ export function createForwarding(records: Records, judge: TrustView['judge']): F
     },
     proveIdentity: (trustedPeers, own, now) => proveIdentity(trustedPeers, own, now, judge),
     strippedHeaders: peer => {
-      const kept = new Set<string>();
-      for (const [trust, list] of sources) {
-        for (const source of list) if (counts(trust, source, peer)) kept.add(source.lower).add(source.chain);
-      }
-      return new Set([...forwardedHeaders].filter(name => !kept.has(name)));
+      const standing = JSON.stringify([peer.byAddress, peer.provedBy]);
+      const known = stripped.get(standing) ?? listStripped(peer);
+      stripped.set(standing, known);
+      return known;
     },
   };
 }

@@ -189,6 +189,22 @@ describe('judge', () => {
     assert.equal(answer(view, fromTls([device().der, ...late])), 'refused ClientCertificateUntrusted');
   });
 
+  test('a certificate with any one bit changed is never verified', () => {
+    const { der } = device();
+    for (let position = 0; position < der.length; position++) {
+      const changed = der.slice();
+      changed[position] = (changed[position] ?? 0) ^ (1 << (position % 8));
+      assert.notEqual(answer(view, fromTls([changed, issuing.der])), 'verified', String(position));
+    }
+  });
+
+  test('a certificate that ends at any byte is untrusted', () => {
+    const { der } = device();
+    for (let length = 0; length < der.length; length += 7) {
+      assert.equal(answer(view, fromTls([der.subarray(0, length), issuing.der])), 'refused ClientCertificateUntrusted');
+    }
+  });
+
   test('an issuing CA as anchor needs partialChain, which the listener is told', () => {
     const files = { 'ca.crt': issuing.certificatePem };
     assert.equal(answer(createRig().prepare(files), present()), 'refused ClientCertificateUntrusted');

@@ -74,10 +74,9 @@ function judgeBy(record: TrustRecord, presented: PresentedCertificate, now: numb
  * codes are passed over, since the operator asked for what OpenSSL in Node cannot do there:
  *
  * - the validity switches: the one code of a check that was switched off. Node goes on after an error and tells the last
- *   one, and times are looked at last, so the code may hide another; our own validation has then judged alone, as it does
- *   for forwarded chains;
+ *   one, so the code may hide an earlier one; our own validation has then judged alone, as it does for forwarded chains;
  * - partialChain: UNABLE_TO_GET_ISSUER_CERT, which OpenSSL sets only when the chain reached a certificate of `ca` that is no
- *   root. It is set before purposes, signatures and times are checked, and told only if those passed. Node 24.21 allows
+ *   root. It is set before purposes, signatures, times and names are checked, and told only if those passed. Node 24.21 allows
  *   partial chains in contexts that an SNICallback gives, not in a server's own, which clients without SNI get.
  *   UNABLE_TO_GET_ISSUER_CERT_LOCALLY and UNABLE_TO_VERIFY_LEAF_SIGNATURE say that no anchor was reached: never passed over.
  */
