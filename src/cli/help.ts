@@ -5,7 +5,8 @@ export function renderHelp(command: Command, columns: number): string {
   const width = Math.max(60, Math.min(columns, 110));
   const options = Object.entries(command.options);
   const takes = command.positionals;
-  const arguments_ = takes === undefined ? '' : ` ${takes.max > 1 ? `${takes.name}…` : takes.name}`;
+  const arguments_ =
+    takes === undefined ? '' : ` ${takes.max > 1 && !takes.name.endsWith('…') ? `${takes.name}…` : takes.name}`;
   const sections = [
     `Usage:\n  sallyport ${command.name}${arguments_}${options.length > 0 ? ' [options]' : ''}`,
     ...command.description.map(paragraph => wrapText(paragraph, width).join('\n')),
