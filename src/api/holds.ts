@@ -36,6 +36,8 @@ export function checkHolds(holds: StringSchema['holds'], text: string, field: st
       return checkUrl(text, field, scene);
     case 'settableHeader':
       return checkSettableHeader(text, field, scene);
+    case 'pathTemplate':
+      return checkPath(text, field, scene);
     case 'reference':
       return checkReference(text, field, scene);
     case 'headerName':
@@ -84,6 +86,19 @@ function checkSettableHeader(text: string, field: string, scene: Scene): boolean
     'remove it',
   );
   return false;
+}
+
+/** Canonical paths hold no dot segments and no percent-encoded dots, so such a template would never match. */
+function checkPath(text: string, field: string, scene: Scene): boolean {
+  const before = scene.violations.length;
+  const dots = text.split('/').find(segment => /^(\.|%2e){1,2}$/i.test(segment));
+  if (dots !== undefined) refuse(scene, field, `holds the segment ${quote(dots)}, which no request has`, 'remove it');
+  const names = [...text.matchAll(/\{([^}]*)\}/g)].map(([, name = '']) => name);
+  const twice = names.find((name, at) => names.indexOf(name) !== at);
+  if (twice !== undefined) {
+    refuse(scene, field, `holds the parameter ${quote(twice)} twice`, 'give each parameter its own name');
+  }
+  return scene.violations.length === before;
 }
 
 function checkReference(text: string, field: string, scene: Scene): boolean {

@@ -2,7 +2,6 @@
  * Parses one object of the group, by the same rules for files, the cluster and the webhook. Pure: bad input of any shape
  * is a list of violations, all of them at once, never an exception.
  */
-import { checkSpec } from './checks.ts';
 import { memberPath } from './field-path.ts';
 import { KINDS, UNBUILT_KINDS, type KindName, type SallyportObject } from './kinds/index.ts';
 import { parseMetadata, readIdentity, readLabels, reportIdentity, type Identity } from './metadata.ts';
@@ -112,6 +111,5 @@ function checkTopLevel(raw: Readonly<Record<string, unknown>>, scene: Scene): vo
 
 function parseSpec(kind: KindName, raw: unknown, scene: Scene): unknown {
   if (raw === undefined) return refuse(scene, 'spec', 'is missing', 'add spec: {…}');
-  const spec = parseValue(narrow(KINDS[kind].spec), raw, 'spec', scene);
-  return spec === BAD ? BAD : checkSpec(kind, spec, scene);
+  return parseValue(narrow(KINDS[kind].spec), raw, 'spec', scene);
 }

@@ -181,6 +181,7 @@ const TEXTS: Readonly<Record<string, string>> = {
   headerName: 'header name',
   settableHeader: 'header name',
   reference: 'object name',
+  pathTemplate: 'path',
 };
 const describeText = (holds: string | undefined): string => (holds === undefined ? 'text' : (TEXTS[holds] ?? 'text'));
 

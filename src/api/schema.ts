@@ -53,6 +53,8 @@ export interface StringSchema extends Schema<string> {
     | 'headerName'
     /** A header that is written or removed: framing and hop-by-hop names are refused (P13). */
     | 'settableHeader'
+    /** A path of literals and {parameters}, below which requests are matched. */
+    | 'pathTemplate'
     /** The name of another Sallyport object: `name`, in a ClusterAuthPolicy `namespace/name`. */
     | 'reference'
     | 'address'

@@ -57,19 +57,14 @@ export function parseValue(schema: AnySchema, raw: unknown, field: string, scene
 
 function parseList(schema: ListSchema<unknown>, raw: unknown, field: string, scene: Scene): unknown {
   if (!Array.isArray(raw)) {
-    return refuse(
-      scene,
-      field,
-      `${describeValue(raw)}, but a list is wanted`,
-      'write a list: one "- " item a line, or [ ]',
-    );
+    return refuse(scene, field, `${describeValue(raw)}, but a list is wanted`, 'write a list: one "- " item a line');
   }
   const items: readonly unknown[] = raw;
   if (items.length > schema.maxItems) {
     return refuse(scene, field, `has ${items.length} items`, `write at most ${schema.maxItems}`);
   }
   if (items.length < (schema.minItems ?? 0)) {
-    return refuse(scene, field, 'is an empty list', 'write at least one item, or remove the field');
+    return refuse(scene, field, 'is an empty list', 'write at least one item');
   }
   const itemSchema = narrow(schema.items);
   const parsed = items.map((item, index) => parseValue(itemSchema, item, itemPath(field, index), scene));
@@ -142,13 +137,13 @@ function parseMembers(schema: ObjectSchema<unknown>, raw: unknown, field: string
     return refuse(scene, field, `${describeValue(raw)}, but an object is wanted`, fix);
   }
   const before = scene.violations.length;
-  checkUnknown(schema, raw, field, scene);
+  const unknown = refuseUnknown(schema, raw, field, scene);
   const parsed: Record<string, unknown> = {};
   for (const [name, member] of Object.entries(schema.fields)) {
     const value = parseMember(member, Object.hasOwn(raw, name) ? raw[name] : undefined, memberPath(field, name), scene);
     if (value !== undefined) parsed[name] = value;
   }
-  checkChoices(schema, raw, field, scene);
+  checkChoices(schema, raw, unknown, field, scene);
   if (schema.holds === 'keyRef') checkNamespace(raw, field, scene);
   // Rules read parsed members, so they wait until all of them are good.
   if (scene.violations.length === before) checkRules(schema, parsed, field, scene);
@@ -171,14 +166,16 @@ function adviseMissing(schema: AnySchema): string {
   return `add it: ${sentence.replace(/[.]$/, '')}`;
 }
 
-function checkUnknown(schema: ObjectSchema<unknown>, raw: RawObject, field: string, scene: Scene): void {
+/** True when there are unknown members; each is reported. */
+function refuseUnknown(schema: ObjectSchema<unknown>, raw: RawObject, field: string, scene: Scene): boolean {
   const known = Object.keys(schema.fields);
-  for (const key of Object.keys(raw)) {
-    if (Object.hasOwn(schema.fields, key)) continue;
+  const unknown = Object.keys(raw).filter(key => !Object.hasOwn(schema.fields, key));
+  for (const key of unknown) {
     const near = nearestName(key, known);
     const fix = near === undefined ? adviseKnown(known) : `did you mean "${near}"?`;
     refuse(scene, memberPath(field, key), 'is not a known field', fix);
   }
+  return unknown.length > 0;
 }
 
 function adviseKnown(known: readonly string[]): string {
@@ -186,25 +183,32 @@ function adviseKnown(known: readonly string[]): string {
   return known.length > 20 ? 'remove it' : `remove it, or write ${listWords(known, 'or')}`;
 }
 
-function checkChoices(schema: ObjectSchema<unknown>, raw: RawObject, field: string, scene: Scene): void {
+function checkChoices(
+  schema: ObjectSchema<unknown>,
+  raw: RawObject,
+  /** An unknown member is probably a misspelt one of these, and reported already. */
+  unknown: boolean,
+  field: string,
+  scene: Scene,
+): void {
   const set = (names: readonly string[]): string[] => names.filter(name => Object.hasOwn(raw, name));
+  const refuseNone = (names: readonly string[], quantity: string): void => {
+    if (unknown || set(names).length > 0) return;
+    refuse(scene, field, `has none of ${listWords(names, 'and')}`, `write ${quantity} one of them`);
+  };
   for (const names of schema.exactlyOneOf ?? []) {
-    const present = set(names);
-    if (present.length === 0)
-      refuse(scene, field, `has none of ${listWords(names, 'and')}`, 'write exactly one of them');
-    refuseSecond(present, names, field, scene);
+    refuseNone(names, 'exactly');
+    refuseSecond(set(names), names, field, scene);
   }
   for (const names of schema.atMostOneOf ?? []) refuseSecond(set(names), names, field, scene);
-  for (const names of schema.atLeastOneOf ?? []) {
-    if (set(names).length === 0)
-      refuse(scene, field, `has none of ${listWords(names, 'and')}`, 'write at least one of them');
-  }
+  for (const names of schema.atLeastOneOf ?? []) refuseNone(names, 'at least');
 }
 
 function refuseSecond(present: readonly string[], names: readonly string[], field: string, scene: Scene): void {
   const [, second] = present;
   if (second === undefined) return;
-  const fix = names.length <= 8 ? `keep one of ${listWords(names, 'and')}` : 'keep one of them';
+  const both = present.length === names.length;
+  const fix = names.length <= 8 && !both ? `keep one of ${listWords(names, 'and')}` : 'keep one of them';
   refuse(scene, memberPath(field, second), `${listWords(present, 'and')} exclude each other`, fix);
 }
 

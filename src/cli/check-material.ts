@@ -38,8 +38,8 @@ interface Ref {
 
 interface Found {
   readonly bytes: Uint8Array;
-  /** `the ConfigMap "device-ca" has in "ca.crt"`: begins each problem. */
-  readonly has: string;
+  /** `"ca.crt" of the ConfigMap "device-ca" holds`: begins each problem. */
+  readonly holds: string;
   readonly field: string;
 }
 
@@ -61,7 +61,7 @@ function createCheck(object: SallyportObject, { material }: Resources, now: numb
       const bytes = data?.get(ref.key);
       if (bytes === undefined) return undefined;
       const member = secretKeyRef === undefined ? 'configMapKeyRef' : 'secretKeyRef';
-      return { bytes, has: `the ${kind} ${quote(ref.name)} has in ${quote(ref.key)}`, field: `${field}.${member}` };
+      return { bytes, holds: `${quote(ref.key)} of the ${kind} ${quote(ref.name)} holds`, field: `${field}.${member}` };
     },
   };
 }
@@ -143,29 +143,29 @@ const formatDay = (ms: number): string => new Date(ms).toISOString().slice(0, 10
 function checkBundle(ref: Ref, at: string, check: Check): readonly Certificate[] | undefined {
   const found = check.find(ref, at);
   if (found === undefined) return undefined;
-  const { bytes, has, field } = found;
+  const { bytes, holds, field } = found;
   const fix = 'put CA certificates in PEM there';
   let certificates: readonly Certificate[];
   try {
     const blocks = parsePem(latin1(bytes), MAX_CERTIFICATE_BYTES).filter(block => block.label === 'CERTIFICATE');
     certificates = blocks.map(block => parseCertificate(block.der));
   } catch (error) {
-    check.report('error', field, `${has} a certificate that cannot be read (${nameFault(error)})`, fix);
+    check.report('error', field, `${holds} a certificate that cannot be read (${nameFault(error)})`, fix);
     return undefined;
   }
   if (certificates.length === 0) {
-    check.report('error', field, `${has} no certificate`, fix);
+    check.report('error', field, `${holds} no certificate`, fix);
     return undefined;
   }
   for (const certificate of certificates) warnAuthority(certificate, found, check);
   return certificates;
 }
 
-function warnAuthority(certificate: Certificate, { has, field }: Found, check: Check): void {
+function warnAuthority(certificate: Certificate, { holds, field }: Found, check: Check): void {
   if (certificate.version === 3 && certificate.extensions.basicConstraints?.ca !== true) {
-    check.report('warning', field, `${has} a certificate that is no authority’s`, 'put CA certificates there');
+    check.report('warning', field, `${holds} a certificate that is no authority’s`, 'put CA certificates there');
   }
-  warnDates(`${has} a certificate that`, certificate.notBefore, certificate.notAfter, field, check);
+  warnDates(`${holds} a certificate that`, certificate.notBefore, certificate.notAfter, field, check);
 }
 
 /** Faults of our own readers say what is wrong with the form, never what was written. */
@@ -184,14 +184,14 @@ function checkTrust({ spec }: ObjectOfKind<'ClientTrust'>, check: Check): void {
 function checkLists(ref: Ref, at: string, check: Check): void {
   const found = check.find(ref, at);
   if (found === undefined) return;
-  const { bytes, has, field } = found;
+  const { bytes, holds, field } = found;
   try {
     const ended = readLists(bytes).find(list => list.nextUpdate < check.now);
     if (ended === undefined) return;
-    const problem = `${has} a revocation list that was to be renewed by ${formatDay(ended.nextUpdate)}`;
+    const problem = `${holds} a revocation list that was to be renewed by ${formatDay(ended.nextUpdate)}`;
     check.report('warning', field, problem, 'put the newest one there');
   } catch (error) {
-    const problem = `${has} no revocation list that can be read (${nameFault(error)})`;
+    const problem = `${holds} no revocation list that can be read (${nameFault(error)})`;
     check.report('error', field, problem, 'put X509 CRL blocks in PEM, or one list in DER, there');
   }
 }
@@ -205,7 +205,7 @@ function checkIssuer(object: ObjectOfKind<'TokenIssuer'>, check: Check): void {
     const found = check.find(ref, `spec.decryptionKeys[${index}]`);
     if (found === undefined || readDecryptionKey(Buffer.from(found.bytes).toString()) !== undefined) return;
     const fix = 'put a private key (PEM or JWK; RSA from 2048 bits, P-256 to P-521, X25519) or a symmetric JWK there';
-    check.report('error', found.field, `${found.has} no key that can decrypt`, fix);
+    check.report('error', found.field, `${found.holds} no key that can decrypt`, fix);
   });
 }
 
@@ -229,7 +229,7 @@ function checkKey({ key, meta, spec }: ObjectOfKind<'TokenIssuer'>, entry: Issue
   const { problem } = readStaticKeys(only, { secret: () => data, configMap: () => data });
   if (problem === '') return;
   const [said, fix] = KEY_PROBLEMS[problem] ?? ['a key that cannot be used', 'put another there'];
-  check.report('error', found.field, `${found.has} ${said}`, fix);
+  check.report('error', found.field, `${found.holds} ${said}`, fix);
 }
 
 function checkDeviceService({ spec }: ObjectOfKind<'DeviceAuthService'>, check: Check): void {
@@ -238,5 +238,5 @@ function checkDeviceService({ spec }: ObjectOfKind<'DeviceAuthService'>, check: 
   const [line] = found === undefined ? [] : parseRevocationList(Buffer.from(found.bytes).toString()).badLines;
   if (found === undefined || line === undefined) return;
   const fix = 'write one SHA-1 or SHA-256 a line, or # before a comment';
-  check.report('error', found.field, `${found.has} no thumbprint in line ${line}, so that line revokes nobody`, fix);
+  check.report('error', found.field, `${found.holds} no thumbprint in line ${line}, so that line revokes nobody`, fix);
 }

@@ -7,11 +7,11 @@ export function renderProblems(
   problems: readonly Violation[],
   objects: number,
   output: 'text' | 'json',
-  io: Pick<Io, 'stdout' | 'stderr' | 'isTTY' | 'env'>,
+  io: Pick<Io, 'stdout' | 'stderr' | 'isTTY'>,
 ): void {
   const summary = summarize(problems, objects);
   if (output === 'json') io.stdout.write(`${JSON.stringify(describeProblems(problems), undefined, 2)}\n`);
-  else if (io.isTTY) io.stdout.write(renderGroups(problems, summary, createPaint(io.env['NO_COLOR'] === undefined)));
+  else if (io.isTTY) io.stdout.write(renderGroups(problems, summary, createPaint(true)));
   else {
     io.stdout.write(problems.map(problem => `${formatProblem(problem)}\n`).join(''));
     io.stderr.write(`${summary}\n`);

@@ -46,7 +46,7 @@ export function runCheck(args: readonly string[], io: Io): Promise<number> {
       ...(labels === undefined ? {} : { labels }),
     };
     const problems = collectProblems(resources, options);
-    renderProblems(problems, resources.objects.length, output, io);
+    renderProblems(problems, resources.objects.length + resources.invalid.length, output, io);
     return problems.some(isError) ? EXIT.negative : EXIT.ok;
   });
 }

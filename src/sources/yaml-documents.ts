@@ -115,6 +115,9 @@ const EXPLANATIONS: Partial<Record<ErrorCode, readonly [problem: string, fix: st
 };
 
 function explainError(error: YAMLError): { problem: string; fix: string } {
+  if (error.code === 'BAD_INDENT' && error.message.startsWith('Flow ')) {
+    return { problem: 'a bracket or brace that was opened above is not closed', fix: 'close it before this line' };
+  }
   const [problem, fix] = EXPLANATIONS[error.code] ?? [
     'the YAML cannot be read',
     'look at this line and the one before it',
