@@ -146,6 +146,8 @@ test('a record counts once in requests, denials, would-denials and both histogra
     'sallyport_request_duration_seconds_count{api="shop/fleet"} 4',
     'sallyport_added_latency_seconds_bucket{api="shop/fleet",le="0.0025"} 4',
     '# TYPE sallyport_added_latency_seconds histogram',
+    '# TYPE sallyport_requests counter',
+    '# EOF',
   ]) {
     assert.ok(text.split('\n').includes(line), `${line} is missing in\n${text}`);
   }

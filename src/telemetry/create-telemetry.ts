@@ -6,7 +6,8 @@ import { sanitizeText } from './fields.ts';
 import { createMetricStore } from './store.ts';
 import type { LogFields, RequestRecord, Telemetry } from './telemetry.ts';
 
-export const EXPOSITION_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
+/** Of exposition(). */
+export const EXPOSITION_TYPE = 'application/openmetrics-text; version=1.0.0; charset=utf-8';
 
 export interface TelemetryOptions {
   readonly level: LogLevel;

@@ -5,9 +5,9 @@
 import Registry, { type Collected, type Sample } from 'prom-client/lib/registry.js';
 import type { Distribution, Family } from './store.ts';
 
-/** Text of the Prometheus exposition format 0.0.4. */
+/** Text of OpenMetrics 1.0. */
 export function renderMetrics(families: readonly Family[]): Promise<string> {
-  const registry = new Registry();
+  const registry = new Registry(Registry.OPENMETRICS_CONTENT_TYPE);
   for (const family of families) {
     registry.registerMetric({ name: family.name, get: () => Promise.resolve(collect(family)) });
   }
@@ -16,7 +16,9 @@ export function renderMetrics(families: readonly Family[]): Promise<string> {
 
 function collect({ name, definition, values, distributions }: Family): Collected {
   const { type, help } = definition;
-  if (type !== 'histogram') return { name, help, type, values: [...values.values()] };
+  // In OpenMetrics a counter's family is named without the _total that its samples carry; prom-client adds it to them.
+  if (type === 'counter') return { name: name.replace(/_total$/, ''), help, type, values: [...values.values()] };
+  if (type === 'gauge') return { name, help, type, values: [...values.values()] };
   return { name, help, type, values: [...distributions.values()].flatMap(one => collectBuckets(name, one)) };
 }
 

@@ -12,6 +12,8 @@ declare module 'prom-client/lib/registry.js' {
     readonly values: readonly Sample[];
   }
   export default class Registry {
+    static readonly OPENMETRICS_CONTENT_TYPE: string;
+    constructor(contentType: string);
     registerMetric(metric: { readonly name: string; get(): Promise<Collected> }): void;
     metrics(): Promise<string>;
   }
