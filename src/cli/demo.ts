@@ -77,7 +77,7 @@ async function performAll(scene: Scene, io: Io, signal: AbortSignal): Promise<nu
   io.stdout.write(
     renderTable(['REQUEST', 'STATUS', 'REASON', 'WHAT THE APP SAW'], outcomes.map(layOut), {
       paint,
-      columns: io.columns,
+      columns: io.isTTY ? io.columns : Infinity,
     }),
   );
   for (const { attempt, problems } of wrong) {

@@ -30,7 +30,7 @@ export const runStatus: RunCommand = (args, io) =>
         io.stderr.write(`sallyport status: the sidecar answered ${status}\n`);
         return EXIT.unavailable;
       }
-      const style = { paint: createPaint(io.isTTY), columns: io.columns };
+      const style = { paint: createPaint(io.isTTY), columns: io.isTTY ? io.columns : Infinity };
       io.stdout.write(values.output === 'json' ? `${JSON.stringify(body, undefined, 2)}\n` : renderStatus(body, style));
       return readMembers(body)['ready'] === false ? EXIT.negative : EXIT.ok;
     }),

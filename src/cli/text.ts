@@ -20,7 +20,10 @@ export interface Cell {
   readonly colour?: Colour;
 }
 
-/** Columns as wide as their widest cell, two spaces apart; the last one is cut at `columns` when there is a terminal. */
+/** Less room than this for the last column is better spent on lines that the terminal wraps. */
+const ROOM_TO_CUT = 24;
+
+/** Columns as wide as their widest cell, two spaces apart; the last one is cut at `columns`, Infinity: never. */
 export function renderTable(
   header: readonly string[],
   rows: readonly (readonly Cell[])[],
@@ -28,7 +31,7 @@ export function renderTable(
 ): string {
   const widths = header.map((title, i) => Math.max(title.length, ...rows.map(row => row[i]?.text.length ?? 0)));
   const before = widths.slice(0, -1).reduce((sum, width) => sum + width + 2, 0);
-  const room = Math.max(16, style.columns - before);
+  const room = style.columns - before < ROOM_TO_CUT ? Infinity : style.columns - before;
   const lay = (cells: readonly Cell[]): string =>
     cells
       .map(({ text, colour }, i) => {

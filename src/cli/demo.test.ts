@@ -1,0 +1,64 @@
+/** The demo as people start it: the whole program, in processes of its own. */
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { ATTEMPTS } from '../demo/attempts.ts';
+
+const main = fileURLToPath(new URL('../main.ts', import.meta.url));
+const temporary = mkdtempSync(join(tmpdir(), 'sallyport-demo-test-'));
+after(() => rmSync(temporary, { recursive: true }));
+
+function startDemo(...args: readonly string[]): ChildProcess {
+  const env = { ...process.env, TMPDIR: temporary, NODE_OPTIONS: '' };
+  return spawn(process.execPath, [main, 'demo', ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+}
+
+/** Collects what the process prints, and tells when it printed something. */
+function listen(child: ChildProcess) {
+  let output = '';
+  const waiting: { readonly text: string; readonly found: () => void }[] = [];
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.setEncoding('utf8').on('data', (text: string) => {
+      output += text;
+      for (const { text: wanted, found } of waiting) if (output.includes(wanted)) found();
+    });
+  }
+  return {
+    output: () => output,
+    printed: (text: string) => new Promise<void>(found => waiting.push({ text, found })),
+  };
+}
+
+test('demo --run performs every request, gets the answers that it must, and leaves nothing behind', async () => {
+  const child = startDemo('--run');
+  const { output } = listen(child);
+  const [code] = (await once(child, 'close')) as [number];
+  assert.equal(code, 0, output());
+  for (const { title } of ATTEMPTS) assert.ok(output().includes(title), `${title} is missing in\n${output()}`);
+  assert.match(
+    output(),
+    new RegExp(`^${ATTEMPTS.length} of ${ATTEMPTS.length} requests were answered as they must be`, 'm'),
+  );
+  assert.deepEqual(readdirSync(temporary), []);
+});
+
+test('demo prints commands to paste, and Ctrl-C ends every process, socket and file of it', async () => {
+  const child = startDemo();
+  const { output, printed } = listen(child);
+  const ended = once(child, 'close') as Promise<[number]>;
+  await Promise.race([printed('/metrics | grep'), ended]);
+  const [, folder = ''] = /^cd (\S+)$/m.exec(output()) ?? [];
+  const [, port = ''] = /https:\/\/fleet\.example\.com:(\d+) /.exec(output()) ?? [];
+  assert.ok(existsSync(join(folder, 'tokens', 'web.jwt')), output());
+  child.kill('SIGINT');
+  const [code] = await ended;
+  assert.equal(code, 0, output());
+  assert.deepEqual(readdirSync(temporary), []);
+  await assert.rejects(once(connect(Number(port), '127.0.0.1'), 'connect'), { code: 'ECONNREFUSED' });
+});
