@@ -116,7 +116,7 @@ function renderJson(explanation: Explanation): string {
     verdict: verdict.verdict,
     ...(statusOf(verdict) === undefined ? {} : { status: statusOf(verdict) }),
     ...('reason' in verdict ? { reason: verdict.reason } : {}),
-    ...('label' in verdict && verdict.label !== undefined ? { step: verdict.label } : {}),
+    ...('label' in verdict ? { step: verdict.label } : {}),
     ...(verdict.principal !== undefined ? { caller: verdict.principal.kind } : {}),
     steps: trace.map(entry => ({ ...entry, microseconds: Math.round(entry.microseconds * 10) / 10 })),
     ...('edits' in verdict ? { headers: changesOf(verdict.edits) } : {}),
