@@ -15,6 +15,15 @@ export interface Environment {
 
 const LIMITS = { maxAstNodes: 2000, maxDepth: 48, maxListElements: 256, maxMapEntries: 256, maxCallArguments: 8 };
 
+/** What the language has and the library has not. */
+const MORE_FUNCTIONS = [
+  'string.replace(string, string): string',
+  'string.replace(string, string, int): string',
+  'int(google.protobuf.Timestamp): int',
+  'string(google.protobuf.Timestamp): string',
+  'string(google.protobuf.Duration): string',
+];
+
 export function createEnvironment(roots: Members, reasons: ReadonlyMap<string, string> = new Map()): Environment {
   let library: CelEnvironment | undefined;
   return { roots, reasons, library: () => (library ??= createLibrary(roots)) };
@@ -22,8 +31,7 @@ export function createEnvironment(roots: Members, reasons: ReadonlyMap<string, s
 
 function createLibrary(roots: Members): CelEnvironment {
   const library = new CelEnvironment({ limits: LIMITS, homogeneousAggregateLiterals: false });
-  library.registerFunction('string.replace(string, string): string', never);
-  library.registerFunction('string.replace(string, string, int): string', never);
+  for (const signature of MORE_FUNCTIONS) library.registerFunction(signature, never);
   for (const [name, shape] of roots) {
     if (typeof shape === 'string') library.registerVariable(name, shape);
     else library.registerVariable({ name, schema: toSchema(shape) });

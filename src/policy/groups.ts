@@ -21,6 +21,13 @@ export interface Group {
   readonly all: readonly Participation[];
   /** Operation names; undefined is the rest of the Api (M1). */
   readonly operations: readonly (string | undefined)[];
+  /** Parameters that some and that every operation of it has. */
+  readonly params: Shared;
+}
+
+interface Shared {
+  readonly some: ReadonlySet<string>;
+  readonly every: ReadonlySet<string>;
 }
 
 export function createGroups(
@@ -40,20 +47,19 @@ function groupApi(
   const names = api.operations.map(operation => operation.name);
   const identity = { name: meta.name, labels: meta.labels, operations: new Set(names) };
   const targeted = findTargetedOperations(targets, meta.name);
+  const parameters = new Map(api.operations.map(({ name, template }) => [name, new Set(template.parameters)]));
   const shared = [...names.filter(name => !targeted.has(name)), ...(api.servesRest ? [undefined] : [])];
   const create = (operation: string | undefined, operations: readonly (string | undefined)[]): Group => {
     const all = targets
       .map(target => participate(target, identity, operation))
       .filter(participation => participation !== undefined);
-    return { api, all: sortParticipations(all), ordered: orderPolicies(all, isSealed), operations };
+    const params = combine(
+      operations.map(name => (name === undefined ? undefined : parameters.get(name)) ?? new Set()),
+    );
+    return { api, all: sortParticipations(all), ordered: orderPolicies(all, isSealed), operations, params };
   };
   const own = names.filter(name => targeted.has(name)).map(name => create(name, [name]));
   return shared.length === 0 ? own : [create(undefined, shared), ...own];
-}
-
-/** Parameters of an operation; the rest of an Api has none. */
-export function listParameters({ api }: Group, operation: string | undefined): readonly string[] {
-  return api.operations.find(({ name }) => name === operation)?.template.parameters ?? [];
 }
 
 /** What surrounds a policy in the groups that it takes part in; undefined when there are none. */
@@ -64,13 +70,12 @@ export function findSurroundings(
 ): Surroundings | undefined {
   const own = groups.filter(({ all }) => all.some(({ targets }) => targets.id === policy.id));
   if (own.length === 0) return undefined;
-  const params = combine(own.flatMap(readParameterSets));
   const seen = own.map(group => look(policy, group, objectOf));
   const steps = combine(seen.map(({ steps: names }) => new Set(names.keys())));
   const vars = combine(seen.map(({ vars: names }) => names));
   return {
-    params: params.some,
-    commonParams: params.every,
+    params: combine(own.map(group => group.params.some)).some,
+    commonParams: combine(own.map(group => group.params.every)).every,
     steps: mergeShapes(seen.map(({ steps: members }) => members)),
     commonSteps: steps.every,
     vars: vars.some,
@@ -78,12 +83,7 @@ export function findSurroundings(
   };
 }
 
-function readParameterSets(group: Group): readonly ReadonlySet<string>[] {
-  const byName = new Map(group.api.operations.map(({ name, template }) => [name, template.parameters]));
-  return group.operations.map(name => new Set(name === undefined ? [] : byName.get(name)));
-}
-
-function combine(sets: readonly ReadonlySet<string>[]): { some: ReadonlySet<string>; every: ReadonlySet<string> } {
+function combine(sets: readonly ReadonlySet<string>[]): Shared {
   const some = new Set(sets.flatMap(set => [...set]));
   return { some, every: new Set([...some].filter(name => sets.every(set => set.has(name)))) };
 }

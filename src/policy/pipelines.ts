@@ -167,23 +167,23 @@ function createResponseOrigins(
 /** E7: own names, else those of the nearest broader policy that ran before. */
 function createSight(groups: readonly Group[], everyone: readonly Group[]): ReadonlyMap<Origin, Sight> {
   const sight = new Map<Origin, Sight>();
-  for (const group of everyone) sight.set(group.origin, seeFrom(group, everyone.length, everyone));
-  for (const [index, group] of groups.entries()) sight.set(group.origin, seeFrom(group, index, groups));
+  for (const group of everyone) sight.set(group.origin, seeFrom(group, everyone, everyone));
+  for (const [index, group] of groups.entries())
+    sight.set(group.origin, seeFrom(group, groups, groups.slice(0, index)));
   return sight;
 }
 
-function seeFrom(group: Group, index: number, groups: readonly Group[]): Sight {
-  const scope = group.member.participation.scope;
-  const broader = groups
-    .filter(({ member, origin }) => !origin.audit && isBroader(member.participation.scope, scope))
-    .sort((a, b) => scopeOf(a.member) - scopeOf(b.member));
+function seeFrom(group: Group, groups: readonly Group[], before: readonly Group[]): Sight {
+  const { scope } = group.member.participation;
+  const broaderOf = (others: readonly Group[]): readonly Group[] =>
+    others
+      .filter(({ member, origin }) => !origin.audit && isBroader(member.participation.scope, scope))
+      .sort((a, b) => scopeOf(a.member) - scopeOf(b.member));
   const steps = new Map<string, CompiledStep>();
   for (const name of group.member.policy.body?.foreignSteps ?? []) steps.set(name, neverRan(name, group.origin));
   const vars = Object.create(null) as Record<string, string>;
-  for (const other of broader) {
-    Object.assign(vars, other.member.policy.body?.vars);
-    if (groups.indexOf(other) < index) for (const step of other.steps) steps.set(step.name, step);
-  }
+  for (const { member } of broaderOf(groups)) Object.assign(vars, member.policy.body?.vars);
+  for (const other of broaderOf(before)) for (const step of other.steps) steps.set(step.name, step);
   Object.assign(vars, group.member.policy.body?.vars);
   for (const step of group.steps) steps.set(step.name, step);
   return { steps, vars: Object.freeze(vars) };

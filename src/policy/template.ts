@@ -130,13 +130,12 @@ function findHoleEnd(source: string, start: number): number {
   return -1;
 }
 
-/** The position of a string's last quote. In raw strings (r'…') a backslash escapes nothing. */
+/** The position of a string's last quote. As the library reads it, a backslash skips a character in raw strings too. */
 function findStringEnd(source: string, start: number): number {
   const quote = source.charAt(start);
   const delimiter = source.startsWith(quote.repeat(3), start) ? quote.repeat(3) : quote;
-  const raw = /(^|[^A-Za-z0-9_])[rR]$/.test(source.slice(Math.max(0, start - 2), start));
   for (let at = start + delimiter.length; at < source.length; at += 1) {
-    if (source.charAt(at) === '\\' && !raw) at += 1;
+    if (source.charAt(at) === '\\') at += 1;
     else if (source.startsWith(delimiter, at)) return at + delimiter.length - 1;
   }
   return -1;
