@@ -8,10 +8,15 @@ import { EXIT, type Io, type Output } from './cli/io.ts';
 const NO_SIGNAL = 128;
 const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
 
+/** A terminal's Ctrl-C reaches every process of the group, and npm and the launcher pass it on too: all of that is one. */
+const ONE_SIGNAL_MS = 1000;
+
 const stopped = new AbortController();
+let stoppedAt = 0;
 for (const [name, number] of Object.entries(SIGNALS)) {
   process.on(name, () => {
-    if (stopped.signal.aborted) process.exit(NO_SIGNAL + number); // the second one means now
+    if (!stopped.signal.aborted) stoppedAt = performance.now();
+    else if (performance.now() - stoppedAt > ONE_SIGNAL_MS) process.exit(NO_SIGNAL + number); // the second one means now
     stopped.abort(name);
   });
 }

@@ -58,7 +58,7 @@ async function openAndShow({ run, port }: Values<typeof DEMO.options>, io: Io, s
 }
 
 async function serve(scene: Scene, io: Io, signal: AbortSignal): Promise<number> {
-  io.stdout.write(renderWalkthrough(scene));
+  io.stdout.write(renderWalkthrough(scene, io.program));
   const stopped = new Promise<undefined>(resolve => signal.addEventListener('abort', () => resolve(undefined)));
   const tail = await Promise.race([stopped, scene.sidecar.ended]);
   if (tail === undefined || signal.aborted) return EXIT.ok;

@@ -65,8 +65,10 @@ function show(name: string, value: unknown): string {
   if (typeof value === 'boolean') return value ? 'yes' : 'no';
   if (typeof value === 'number') return showNumber(name, value);
   if (typeof value === 'string') return showText(value);
-  if (Array.isArray(value)) return value.length === 0 ? '-' : value.map(item => show(name, item)).join(', ');
-  return JSON.stringify(value);
+  if (Array.isArray(value)) return value.length === 0 ? '-' : value.map(item => show(name, item)).join('; ');
+  return flatten(readMembers(value))
+    .map(([inner, one]) => `${inner} ${show(inner, one)}`)
+    .join(' ');
 }
 
 /** What the sidecar says may hold text of manifests: nothing in it may steer the terminal. */

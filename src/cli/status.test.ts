@@ -52,6 +52,15 @@ const STATUS = {
   generation: 7,
   configuration: { hash: 'abc', problems: 0 },
   issuers: [{ issuer: 'shop/corp', keys: 3, keysAgeSeconds: 240, stale: false, lastError: '' }],
+  trusts: [
+    {
+      trust: 'devices',
+      lists: [
+        { source: 'a', entries: 1 },
+        { source: 'b', entries: 2 },
+      ],
+    },
+  ],
   notices: ['shop/fleet: audience Any', 'evil \u001b[2J name'],
 };
 
@@ -72,6 +81,10 @@ test('status prints single values, then a table for each list', async () => {
       'issuers (1)',
       'ISSUER     KEYS  KEYS AGE SECONDS  STALE  LAST ERROR',
       'shop/corp  3     4m                no     -',
+      '',
+      'trusts (1)',
+      'TRUST    LISTS',
+      'devices  source a entries 1; source b entries 2',
       '',
       'notices (2)',
       '  shop/fleet: audience Any',

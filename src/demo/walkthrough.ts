@@ -5,7 +5,10 @@ import { LOOPBACK } from './listening.ts';
 import { PUBLIC_HOST } from './material.ts';
 import type { Scene } from './scene.ts';
 
-export function renderWalkthrough({ folder, ports }: Pick<Scene, 'folder' | 'ports'>): string {
+export function renderWalkthrough(
+  { folder, ports }: Pick<Scene, 'folder' | 'ports'>,
+  program: readonly string[],
+): string {
   const parts = [
     'Sallyport demo. Running on this machine, until you press Ctrl-C:',
     '',
@@ -14,7 +17,7 @@ export function renderWalkthrough({ folder, ports }: Pick<Scene, 'folder' | 'por
     `  issuer       ${LOOPBACK}:${ports.issuer}, as login.example.com`,
     `  device-auth  ${LOOPBACK}:${ports.deviceAuth}, as device-auth.fleet.svc`,
     '',
-    'Paste these into another terminal; change a manifest and try again. `sallyport demo --run` does all of it by itself.',
+    'Paste these into another terminal; change a manifest and try again. With --run the demo does all of it by itself.',
     '',
     `cd ${folder}`,
     ...ATTEMPTS.flatMap(attempt => [
@@ -24,7 +27,7 @@ export function renderWalkthrough({ folder, ports }: Pick<Scene, 'folder' | 'por
     ]),
     '',
     '# what is in force, and how it fares',
-    `sallyport status --admin-socket ${folder}/admin.sock`,
+    `${program.join(' ')} status --admin-socket admin.sock`,
     `curl -s http://${LOOPBACK}:${ports.health}/metrics | grep ^sallyport_requests_total`,
   ];
   return `${parts.join('\n')}\n`;
