@@ -1,0 +1,196 @@
+/** The command itself: arguments, files, exit codes, and the three ways of printing. */
+import assert from 'node:assert/strict';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, it, type TestContext } from 'node:test';
+import { runCheck } from '../../src/cli/check.ts';
+import { BASE, manifest } from './check-manifests.ts';
+
+const BAD = manifest`
+apiVersion: sallyport.dev/v1alpha1
+kind: AuthPolicy
+metadata: {name: a, namespace: shop}
+spec:
+  mode: Adit
+  request: [{name: rate, rateLimit: {calls: 0, period: 1s}}]
+`;
+const QUESTIONABLE = manifest`
+apiVersion: sallyport.dev/v1alpha1
+kind: AuthPolicy
+metadata: {name: b, namespace: shop}
+spec:
+  targetSelectors: [{kind: Api, matchLabels: {product: silver}}]
+`;
+
+interface Run {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+interface Folder {
+  run(args: readonly string[], isTTY?: boolean): Promise<Run>;
+}
+
+async function makeFolder(context: TestContext, files: Readonly<Record<string, string>>): Promise<Folder> {
+  const cwd = await mkdtemp(join(tmpdir(), 'sallyport-check-'));
+  context.after(() => rm(cwd, { recursive: true, force: true }));
+  for (const [name, text] of Object.entries(files)) {
+    await mkdir(join(cwd, name, '..'), { recursive: true });
+    await writeFile(join(cwd, name), text);
+  }
+  return {
+    async run(args, isTTY = false) {
+      let [out, err] = ['', ''];
+      const stdout = { write: (text: string) => void (out += text) };
+      const stderr = { write: (text: string) => void (err += text) };
+      const code = await runCheck(args, { stdout, stderr, isTTY, columns: 80, env: {}, cwd });
+      return { code, out, err };
+    },
+  };
+}
+
+describe('sallyport check', () => {
+  it('exits 0 and prints nothing but a summary when all is well', async context => {
+    const folder = await makeFolder(context, { 'base.yaml': BASE });
+    assert.deepEqual(await folder.run(['base.yaml']), { code: 0, out: '', err: '4 objects checked: no problems\n' });
+  });
+
+  it('exits 1 and prints each error as file:line:field: problem, fix', async context => {
+    const folder = await makeFolder(context, { 'm/base.yaml': BASE, 'm/bad.yaml': BAD });
+    assert.deepEqual(await folder.run(['m']), {
+      code: 1,
+      out: manifest`
+m/bad.yaml:5:spec.mode: "Adit" is not known, did you mean "Audit"?
+m/bad.yaml:6:spec.request[0].rateLimit.calls: 0 is out of bounds, write a whole number from 1 to 1000000
+`,
+      err: '5 objects checked: 2 errors, 0 warnings\n',
+    });
+  });
+
+  it('exits 0 for warnings alone, and prints them after the errors', async context => {
+    const folder = await makeFolder(context, { 'a.yaml': QUESTIONABLE, 'b.yaml': BASE, 'c.yaml': BAD });
+    const warning =
+      'a.yaml:5:spec.targetSelectors[0].matchLabels: warning: selects no Api of this namespace: this target has no effect, label an Api so, or remove the selector\n';
+    assert.deepEqual(await folder.run(['a.yaml', 'b.yaml']), {
+      code: 0,
+      out: warning,
+      err: '5 objects checked: 0 errors, 1 warning\n',
+    });
+    const { code, out } = await folder.run(['a.yaml', 'b.yaml', 'c.yaml']);
+    assert.equal(code, 1);
+    assert.ok(out.startsWith('c.yaml:5:') && out.endsWith(warning), out);
+  });
+
+  it('prints JSON for programs', async context => {
+    const folder = await makeFolder(context, { 'base.yaml': BASE, 'bad.yaml': BAD });
+    const { code, out, err } = await folder.run(['-o', 'json', 'base.yaml', 'bad.yaml']);
+    assert.equal(code, 1);
+    assert.equal(err, '');
+    assert.deepEqual(JSON.parse(out), {
+      ok: false,
+      errors: 2,
+      warnings: 0,
+      problems: [
+        {
+          severity: 'error',
+          file: 'bad.yaml',
+          line: 5,
+          object: 'AuthPolicy shop/a',
+          field: 'spec.mode',
+          problem: '"Adit" is not known',
+          fix: 'did you mean "Audit"?',
+        },
+        {
+          severity: 'error',
+          file: 'bad.yaml',
+          line: 6,
+          object: 'AuthPolicy shop/a',
+          field: 'spec.request[0].rateLimit.calls',
+          problem: '0 is out of bounds',
+          fix: 'write a whole number from 1 to 1000000',
+        },
+      ],
+    });
+  });
+
+  it('groups by file, in colour, on a terminal', async context => {
+    const folder = await makeFolder(context, { 'base.yaml': BASE, 'bad.yaml': BAD });
+    const { out, err } = await folder.run(['base.yaml', 'bad.yaml'], true);
+    assert.equal(err, '');
+    assert.equal(
+      out.replaceAll('\u001b[', '<').replaceAll(/(<\d+)m/g, '$1>'),
+      manifest`
+<1>bad.yaml<22>
+  <2>5<22>  <31>error<39> AuthPolicy shop/a spec.mode: "Adit" is not known
+     <2>did you mean "Audit"?<22>
+  <2>6<22>  <31>error<39> AuthPolicy shop/a spec.request[0].rateLimit.calls: 0 is out of bounds
+     <2>write a whole number from 1 to 1000000<22>
+
+<31>5 objects checked: 2 errors, 0 warnings<39>
+`,
+    );
+  });
+
+  it('says what cannot be read', async context => {
+    const folder = await makeFolder(context, {
+      'empty/readme.txt': 'x',
+      'large.yaml': '#'.repeat(4 * 1024 * 1024 + 1),
+    });
+    const { code, out } = await folder.run(['missing.yaml', 'empty', 'large.yaml']);
+    assert.equal(code, 1);
+    assert.equal(
+      out,
+      manifest`
+empty:1: the folder holds no manifests, put files that end in .yaml, .yml or .json into it
+large.yaml:1: the file is larger than 4Mi, split it
+missing.yaml:1: the file does not exist, name another
+`,
+    );
+  });
+
+  it('checks the workload that is named: only a pod with both labels makes two Apis conflict', async context => {
+    const rival = BASE.replaceAll('name: fleet', 'name: rival').replace('{app: fleet}', '{tier: web}');
+    const api = rival.slice(rival.lastIndexOf('---'));
+    const policy = manifest`
+apiVersion: sallyport.dev/v1alpha1
+kind: AuthPolicy
+metadata: {name: a, namespace: shop}
+spec:
+  targetRefs: [{kind: Api, name: rival}]
+  request: [{name: a, removeHeaders: [x-a]}]
+`;
+    const folder = await makeFolder(context, { 'base.yaml': BASE, 'rival.yaml': api, 'policy.yaml': policy });
+    assert.equal((await folder.run(['.'])).code, 0);
+    const { code, out } = await folder.run(['--workload-labels', 'app=fleet,tier=web', '.']);
+    assert.equal(code, 1);
+    assert.match(out, /^rival.yaml:9:spec.operations\[0\].path: matches the same requests as Api shop\/fleet/);
+    assert.equal((await folder.run(['--workload-labels', 'app=fleet,tier=web', '--namespace', 'other', '.'])).code, 0);
+  });
+
+  it('gives objects without a namespace the one that is named', async context => {
+    const folder = await makeFolder(context, {
+      'base.yaml': BASE,
+      'a.yaml': QUESTIONABLE.replace(', namespace: shop', ''),
+    });
+    const { out } = await folder.run(['-o', 'json', '--namespace', 'shop', 'base.yaml', 'a.yaml']);
+    assert.match(out, /AuthPolicy shop\/b/);
+  });
+
+  it('exits 64 for a wrong command line and names each mistake', async context => {
+    const folder = await makeFolder(context, {});
+    const { code, err } = await folder.run(['--workload-labels', 'app', '-o', 'xml']);
+    assert.equal(code, 64);
+    assert.match(err, /--workload-labels must be KEY=VALUE/);
+    assert.match(err, /-o/);
+    assert.match(err, /FILE/);
+  });
+
+  it('has help with examples', async context => {
+    const folder = await makeFolder(context, {});
+    const { code, out } = await folder.run(['--help']);
+    assert.equal(code, 0);
+    assert.match(out, /sallyport check manifests\//);
+  });
+});
