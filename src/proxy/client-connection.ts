@@ -6,6 +6,7 @@ import { Exchange } from './exchange.ts';
 import type { Handshake } from './handshake.ts';
 import type { ActiveListener, Listener } from './listener.ts';
 import { renderFault, renderRefusal } from './reply.ts';
+import { resetSocket } from './reset-socket.ts';
 import type { Shared } from './shared.ts';
 import type { Upstream } from './upstream.ts';
 import type { Sweepable } from './sweep.ts';
@@ -124,7 +125,7 @@ export class ClientConnection implements Sweepable {
   /** Ends the client's stream so that it cannot be taken for a whole answer. */
   reset(): void {
     if (this.#state === 'closed') return;
-    if (this.raw === this.socket) this.raw.resetAndDestroy();
+    if (this.raw === this.socket) resetSocket(this.raw);
     else {
       // No close_notify: the truncation is visible under TLS as well.
       this.raw.destroy();

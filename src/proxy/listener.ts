@@ -8,6 +8,7 @@ import { ClientConnection } from './client-connection.ts';
 import { foldAddress } from './client-address.ts';
 import { findPlan, type Generation } from './generation.ts';
 import type { ListenAddress } from './options.ts';
+import { resetSocket } from './reset-socket.ts';
 import type { Shared } from './shared.ts';
 import { chooseCertificates, type CertificateChoice } from './tls-certificates.ts';
 import { createTlsAcceptor, type TlsAcceptor } from './tls-acceptor.ts';
@@ -73,7 +74,7 @@ export function createListener(listen: ListenAddress, shared: Shared): Listener 
   const refuse = (socket: Socket, why: RefusedWhy): undefined => {
     metrics.count('sallyport_refused_connections_total', { reason: why });
     socket.on('error', () => undefined);
-    socket.resetAndDestroy();
+    resetSocket(socket);
   };
 
   const serve = (socket: Socket, raw: Socket, peer: string, handshake?: ClientConnection['handshake']): void => {

@@ -1,40 +1,98 @@
 /** The data path as a whole: starts listeners, publishes generations, drains, stops. */
 import type { AddressInfo } from 'node:net';
 import { createAddressGuard, createGuardedLookup } from '../outbound/address.ts';
+import { bindAdminSocket, createAdminHandler } from './admin.ts';
+import { endConnections } from './drain.ts';
 import type { Generation } from './generation.ts';
+import { createHealthHandler } from './health.ts';
 import { createListener, type Listener } from './listener.ts';
+import { createMemoryWatch } from './memory-watch.ts';
 import type { ProxyDeps } from './options.ts';
 import { createPools } from './pools.ts';
 import { createRequestIds } from './request-id.ts';
+import { createServicePort, type ServicePort } from './service-port.ts';
 import { createDate, type ProxyState, type Shared } from './shared.ts';
 import { createSweep } from './sweep.ts';
 
 export interface Proxy {
-  /** @throws the system's error when an address cannot be bound. */
+  /** Binds every address, the health port and the admin socket. @throws the system's error when one cannot be bound. */
   start(): Promise<void>;
+  /** In force from the next request head on; open streams are judged again. May be called before start. */
   publish(generation: Generation): void;
   /** Not ready, every answer closes its connection; never stops accepting. */
   drain(): void;
-  /** Ends what is in flight in order, and whatever is left after `timeoutMs`. */
+  /** Ends what is in flight in order, whatever is left after `timeoutMs` at once, and releases every address. */
   stop(timeoutMs: number): Promise<void>;
+  /** What the admin socket shows. Never a secret. */
+  status(): Readonly<Record<string, unknown>>;
+  /** Of the listeners, in the order of `deps.listen`; empty before start. */
   addresses(): readonly AddressInfo[];
+  readonly healthAddress: AddressInfo | undefined;
 }
 
 export function createProxy(deps: ProxyDeps): Proxy {
-  const sweep = createSweep(deps.monotonic);
   const state: ProxyState = { draining: false, overloaded: false };
-  const isForbidden = createAddressGuard();
-  const guard = { isForbidden, lookup: createGuardedLookup(isForbidden) };
-  const { monotonic, clock, telemetry, apps, resolve } = deps;
-  const pools = createPools({ apps, resolve, guard, monotonic, sweep, log: telemetry.log });
-  const ids = createRequestIds(deps.randomBytes);
-  const shared: Shared = { telemetry, clock, monotonic, ids, pools, sweep, state, date: createDate(clock) };
+  const shared = createShared(deps, state);
+  const { pools, sweep } = shared;
+  const { log, metrics } = deps.telemetry;
   const listeners: Listener[] = deps.listen.map(listen => createListener(listen, shared));
   let current: Generation | undefined;
+  let stopping = false;
+
+  const findProblems = (): readonly string[] => [
+    ...(current === undefined ? ['no policy is loaded'] : []),
+    ...(listeners.every(listener => listener.ready) ? [] : ['a certificate of a listener is missing']),
+    ...(state.draining ? ['draining'] : []),
+  ];
+  const drain = (): void => {
+    state.draining = true;
+  };
+  const status = (): Readonly<Record<string, unknown>> => ({
+    generation: current?.snapshot.generation ?? 0,
+    hash: current?.snapshot.hash ?? '',
+    ready: findProblems().length === 0,
+    problems: findProblems(),
+    draining: state.draining,
+    overloaded: state.overloaded,
+    listeners: listeners.map(describeListener),
+    appConnections: pools.count(),
+    notices: current?.snapshot.notices ?? [],
+    violations: current?.snapshot.violations ?? [],
+    ...deps.describe?.(),
+  });
+
+  const health = createServicePort(createHealthHandler({ problems: findProblems, exposition: deps.exposition }));
+  const admin = createServicePort(
+    createAdminHandler({
+      status,
+      drain,
+      ...(deps.setLogLevel === undefined ? {} : { setLogLevel: deps.setLogLevel }),
+      ...(deps.explain === undefined ? {} : { explain: deps.explain }),
+    }),
+  );
+  const { maxMemoryBytes: maxBytes, residentBytes } = deps;
+  if (maxBytes !== undefined) sweep.add(createMemoryWatch({ maxBytes, residentBytes, state, log }));
+  sweep.add({
+    sweep: () => {
+      let count = 0;
+      for (const { connections } of listeners) count += connections.size;
+      metrics.gauge('sallyport_connections', count);
+    },
+  });
 
   return {
     start: async () => {
-      await Promise.all(listeners.map(listener => listener.start()));
+      try {
+        await Promise.all(listeners.map(listener => listener.start()));
+        if (deps.health !== undefined) await bindPort(health, deps.health);
+        if (deps.adminSocket !== undefined) await bindAdminSocket(admin.server, deps.adminSocket);
+      } catch (error) {
+        for (const listener of listeners) listener.stop();
+        health.close();
+        admin.close();
+        throw error;
+      }
+      // The port that was bound may be what finds the Api.
       if (current !== undefined) for (const listener of listeners) listener.publish(current);
       sweep.start();
     },
@@ -44,18 +102,52 @@ export function createProxy(deps: ProxyDeps): Proxy {
       pools.markStale();
       sweep.run();
     },
-    drain: () => {
-      state.draining = true;
-    },
-    stop: async () => {
-      for (const listener of listeners) {
-        listener.stop();
-        for (const connection of listener.connections) connection.reset();
-      }
+    drain,
+    stop: async timeoutMs => {
+      if (stopping) return;
+      stopping = true;
+      drain();
+      await endConnections(listeners, timeoutMs);
       pools.close();
       sweep.stop();
-      return Promise.resolve();
+      health.close();
+      admin.close();
     },
+    status,
     addresses: () => listeners.flatMap(listener => listener.address ?? []),
+    get healthAddress() {
+      const address = health.server.address();
+      return typeof address === 'object' && address !== null ? address : undefined;
+    },
   };
+}
+
+function createShared(deps: ProxyDeps, state: ProxyState): Shared {
+  const { monotonic, clock, telemetry, apps, resolve } = deps;
+  const sweep = createSweep(monotonic);
+  const isForbidden = createAddressGuard();
+  const guard = { isForbidden, lookup: createGuardedLookup(isForbidden) };
+  const pools = createPools({ apps, resolve, guard, monotonic, sweep, log: telemetry.log });
+  const ids = createRequestIds(deps.randomBytes);
+  return { telemetry, clock, monotonic, ids, pools, sweep, state, date: createDate(clock) };
+}
+
+function describeListener({ address, active, connections, ready }: Listener): Readonly<Record<string, unknown>> {
+  return {
+    address: address === undefined ? '' : `${address.address}:${address.port}`,
+    apiPort: active?.plan.port ?? 0,
+    tls: active?.plan.tls?.mode ?? 'None',
+    connections: connections.size,
+    ready,
+  };
+}
+
+function bindPort({ server }: ServicePort, { host, port }: { host: string; port: number }): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ host, port }, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
 }

@@ -1,0 +1,28 @@
+/** The health port: /livez, /readyz, /metrics. Says nothing that an attacker could use, and never depends on the app. */
+import { asText, type ServiceHandler } from './service-port.ts';
+
+export interface HealthDeps {
+  /** Why the sidecar is not ready; empty: it is. Fixed words. */
+  readonly problems: () => readonly string[];
+  readonly exposition: () => Promise<string>;
+}
+
+const OPEN_METRICS = 'application/openmetrics-text; version=1.0.0; charset=utf-8';
+
+export function createHealthHandler({ problems, exposition }: HealthDeps): ServiceHandler {
+  return async ({ method, path }) => {
+    if (method !== 'GET' && method !== 'HEAD') return asText(405, 'method not allowed\n');
+    switch (path) {
+      case '/livez':
+        return asText(200, 'ok\n');
+      case '/readyz': {
+        const found = problems();
+        return found.length === 0 ? asText(200, 'ok\n') : asText(503, `${found.join('\n')}\n`);
+      }
+      case '/metrics':
+        return { status: 200, contentType: OPEN_METRICS, body: await exposition() };
+      default:
+        return asText(404, 'not found\n');
+    }
+  };
+}

@@ -1,0 +1,127 @@
+/** A small HTTP server for the health port and the admin socket: one request a connection, bounded, by the same codec. */
+import { createServer, type Server, type Socket } from 'node:net';
+import { createBodyDecoder } from '../http/body.ts';
+import { createFieldList } from '../http/fields.ts';
+import { createRequestReader, renderFields, renderResponse, type RequestHead } from '../http/message.ts';
+import { latin1 } from './chunk-writer.ts';
+
+export interface ServiceRequest {
+  readonly method: string;
+  readonly path: string;
+  /** UTF-8; empty without one. */
+  readonly body: string;
+}
+
+export interface ServiceReply {
+  readonly status: number;
+  readonly contentType: string;
+  readonly body: string;
+}
+
+export type ServiceHandler = (request: ServiceRequest) => ServiceReply | Promise<ServiceReply>;
+
+export interface ServicePort {
+  readonly server: Server;
+  close(): void;
+}
+
+const LIMITS = { headBytes: 16 * 1024, headers: 64, targetBytes: 2048 } as const;
+const MOST_BODY = 1024 * 1024;
+const MOST_CONNECTIONS = 64;
+/** The whole request must come, and the answer be taken, within this time. */
+const PATIENCE_MS = 10_000;
+
+export const asText = (status: number, body: string): ServiceReply => ({
+  status,
+  contentType: 'text/plain; charset=utf-8',
+  body,
+});
+
+/** The caller binds `server`. A handler that throws is 500 and says nothing. */
+export function createServicePort(handle: ServiceHandler): ServicePort {
+  const open = new Set<Socket>();
+  const server = createServer({ noDelay: true, allowHalfOpen: true }, socket => {
+    open.add(socket);
+    const timer = setTimeout(() => socket.destroy(), PATIENCE_MS);
+    socket.on('error', () => undefined);
+    socket.on('close', () => {
+      clearTimeout(timer);
+      open.delete(socket);
+    });
+    serve(socket, handle);
+  });
+  server.maxConnections = MOST_CONNECTIONS;
+  return {
+    server,
+    close: () => {
+      server.close();
+      for (const socket of open) socket.destroy();
+    },
+  };
+}
+
+function serve(socket: Socket, handle: ServiceHandler): void {
+  const reader = createRequestReader(LIMITS);
+  let head: RequestHead | undefined;
+  let take: ((chunk: Buffer) => void) | undefined;
+  const reply = (answer: ServiceReply): void => {
+    take = () => undefined;
+    if (!socket.destroyed) socket.end(renderReply(answer, head?.method === 'HEAD'));
+  };
+  const finish = (request: ServiceRequest): void => {
+    take = () => undefined;
+    // Whatever is thrown, also synchronously, is one answer.
+    Promise.resolve()
+      .then(() => handle(request))
+      .then(reply, () => reply(asText(500, 'failed\n')));
+  };
+  take = chunk => {
+    const progress = reader.read(latin1(chunk));
+    if (progress.kind === 'error') return reply(asText(400, 'bad request\n'));
+    if (progress.kind === 'more') return;
+    head = progress.head;
+    take = collectBody(head, body => (body === undefined ? reply(asText(413, 'too large\n')) : finish(body)));
+    take(chunk.subarray(progress.consumed));
+  };
+  socket.on('data', (chunk: Buffer) => take?.(chunk));
+  socket.on('end', () => {
+    if (head === undefined) socket.end();
+  });
+}
+
+function collectBody(head: RequestHead, done: (request: ServiceRequest | undefined) => void): (chunk: Buffer) => void {
+  const decoder = createBodyDecoder(head.framing);
+  const pieces: Uint8Array[] = [];
+  let size = 0;
+  const sink = {
+    data: (slice: Uint8Array): void => {
+      size += slice.length;
+      if (size <= MOST_BODY) pieces.push(Uint8Array.from(slice));
+    },
+  };
+  return chunk => {
+    const progress = decoder.read(chunk, sink);
+    if (progress.kind === 'error' || size > MOST_BODY) return done(undefined);
+    if (progress.kind === 'more') return;
+    done({ method: head.method, path: head.path, body: Buffer.concat(pieces).toString('utf8') });
+  };
+}
+
+function renderReply({ status, contentType, body }: ServiceReply, bare: boolean): Buffer {
+  const bytes = Buffer.from(body, 'utf8');
+  const head = renderResponse({
+    status,
+    fields: createFieldList(),
+    drop: 0,
+    reserved: new Set(),
+    connectionNames: new Set(),
+    edits: new Map(),
+    framing: { kind: 'length', length: bytes.length },
+    extra: renderFields([
+      ['Content-Type', contentType],
+      ['Cache-Control', 'no-store'],
+      ['Connection', 'close'],
+    ]),
+  });
+  return Buffer.concat([Buffer.from(head, 'latin1'), bare ? Buffer.alloc(0) : bytes]);
+}
