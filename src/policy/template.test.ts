@@ -1,15 +1,22 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { createEnvironment } from './cel-environment.ts';
+import { createEnvironment, type Shape } from './cel-environment.ts';
 import { percentDecode, percentEncode } from './encoding.ts';
 import { ExpressionError } from './expression.ts';
 import { compileDictionary, compilePairs, compileTemplate, type CompiledTemplate, type TextPlace } from './template.ts';
 import type { Problem } from './cel-inspect.ts';
 
 const environment = createEnvironment(
-  new Map([
-    ['v', new Map([['s', 'string'] as const, ['n', 'int'] as const, ['b', 'bool'] as const])],
+  new Map<string, Shape>([
+    [
+      'v',
+      new Map([
+        ['s', 'string'],
+        ['n', 'int'],
+        ['b', 'bool'],
+      ]),
+    ],
     ['d', 'map<string, dyn>'],
     ['l', 'list<string>'],
   ]),

@@ -59,8 +59,7 @@ export function match(snapshot: Snapshot, method: string, path: string, host = '
 
 export function routeOf(snapshot: Snapshot, method: string, path: string, host?: string): Route {
   const found = match(snapshot, method, path, host);
-  assert.equal(found.kind, 'matched', found.kind === 'refused' ? found.reason : '');
-  return found.kind === 'matched' ? found.route : assert.fail();
+  return found.kind === 'matched' ? found.route : assert.fail(found.reason);
 }
 
 /** Labels of the steps that a request meets. */
