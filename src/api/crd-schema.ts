@@ -1,5 +1,6 @@
 /** Schemas as Kubernetes knows them: structural OpenAPI v3 with bounds, defaults and CEL rules of bounded cost. */
 import { DURATION_PATTERN, formatDuration } from './duration.ts';
+import { FRAMING_HEADERS, FRAMING_PROBLEM } from './holds.ts';
 import { DNS_SUBDOMAIN } from './kinds/shared.ts';
 import { QUANTITY_PATTERN } from './quantity.ts';
 import {
@@ -83,8 +84,15 @@ function renderString(
     ...(minLength === undefined ? {} : { minLength }),
     maxLength,
     ...(own === undefined ? {} : { pattern: own }),
+    ...renderValidations(holds === 'settableHeader' ? [FRAMING_RULE] : []),
   };
 }
+
+/** Names that a back end folds together count as one, as in the parser. Names in maps are the parser's alone: too dear here. */
+const FRAMING_RULE: Validation = {
+  rule: `!(self.lowerAscii().replace('_', '-').replace('.', '-') in [${[...FRAMING_HEADERS].map(name => `'${name}'`).join(', ')}]) && !self.lowerAscii().replace('_', '-').startsWith('proxy-')`,
+  message: `the header ${FRAMING_PROBLEM}`,
+};
 
 function renderDuration({ minimumMs, maximumMs }: DurationSchema): JsonSchema {
   const [least, most] = [formatDuration(minimumMs), formatDuration(maximumMs)];

@@ -8,7 +8,7 @@ import { quote } from './words.ts';
  * Header names that belong to the message's framing or to one connection (P13; RFC 9110 section 7.6.1, RFC 9112): a
  * policy that wrote them could make the app read another message than the one that was judged.
  */
-const FRAMING_HEADERS: ReadonlySet<string> = new Set([
+export const FRAMING_HEADERS: ReadonlySet<string> = new Set([
   'host',
   'content-length',
   'transfer-encoding',
@@ -20,6 +20,9 @@ const FRAMING_HEADERS: ReadonlySet<string> = new Set([
   'proxy-connection',
   'http2-settings',
 ]);
+
+/** What a policy is told that names one of them. */
+export const FRAMING_PROBLEM = 'frames the message or belongs to the connection, so no policy may set or remove it';
 
 /** True for names that no policy may set or remove, in any spelling that a back end may fold together. */
 export function isFramingHeader(name: string): boolean {
@@ -79,12 +82,7 @@ function checkUrl(text: string, field: string, scene: Scene): boolean {
 
 function checkSettableHeader(text: string, field: string, scene: Scene): boolean {
   if (!isFramingHeader(text)) return true;
-  refuse(
-    scene,
-    field,
-    `the header ${quote(text)} frames the message or belongs to the connection, so no policy may set or remove it`,
-    'remove it',
-  );
+  refuse(scene, field, `the header ${quote(text)} ${FRAMING_PROBLEM}`, 'remove it');
   return false;
 }
 

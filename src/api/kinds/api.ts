@@ -304,7 +304,7 @@ export const apiSpec = object(
         minimum: 1,
         maximum: 65535,
         maxLength: 15,
-        pattern: '^[a-z0-9]([-a-z0-9]*[a-z0-9])?$',
+        pattern: '^([0-9][-0-9]*)?[a-z]([-a-z0-9]*[a-z0-9])?$',
         patternText: 'a port from 1 to 65535, or the name of a container port',
       }),
     ),
