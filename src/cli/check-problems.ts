@@ -21,9 +21,12 @@ type Labels = Readonly<Record<string, string>>;
 
 /** Errors first, each part by file, line and field. */
 export function collectProblems(resources: Resources, options: CheckOptions): readonly Violation[] {
+  const workloads = findWorkloads(resources.objects, options);
+  const compiled = workloads.flatMap(workload => compileFor(workload, resources));
+  const refused = new Set(resources.violations.filter(isError).map(({ object }) => object));
   const found = [
     ...resources.violations,
-    ...findWorkloads(resources.objects, options).flatMap(workload => compileFor(workload, resources)),
+    ...compiled.filter(violation => !followsFrom(violation, refused)),
     ...checkMaterial(resources, options.now),
   ];
   const unique = new Map(found.map(violation => [JSON.stringify(violation), violation]));
@@ -93,6 +96,16 @@ function compareViolations(a: Violation, b: Violation): number {
     (a.position?.line ?? 0) - (b.position?.line ?? 0) ||
     compareText(a.field, b.field)
   );
+}
+
+const isError = ({ severity }: Violation): boolean => severity === 'error';
+
+/** Whether a reference is missing only because what it names was refused, which is reported there. */
+function followsFrom({ object, problem }: Violation, refused: ReadonlySet<string>): boolean {
+  const [, kind, name] = /\bthe ([A-Za-z]+) "([^"]+)", which does not exist/.exec(problem) ?? [];
+  if (kind === undefined || name === undefined) return false;
+  const namespace = /^[A-Za-z]+ ([^/]+)\//.exec(object)?.[1] ?? '';
+  return refused.has(`${kind} ${name}`) || refused.has(`${kind} ${namespace}/${name}`);
 }
 
 const rank = ({ severity }: Violation): number => (severity === 'error' ? 0 : 1);

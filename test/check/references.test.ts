@@ -50,6 +50,29 @@ spec: {backend: {credential: queue-sas}}
 `,
       'file.yaml:4:spec.backend.credential: names the BackendCredential "queue-sas", which does not exist, create it, or name one that exists',
     ],
+    'what was refused, but not what names it': [
+      manifest`
+apiVersion: sallyport.dev/v1alpha1
+kind: TokenIssuer
+metadata: {name: refused, namespace: shop}
+spec: {discovery: {url: login.example.com}}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: refused, namespace: shop}
+data: {k: "*"}
+---
+apiVersion: sallyport.dev/v1alpha1
+kind: AuthPolicy
+metadata: {name: a, namespace: shop}
+spec:
+  variables: {a: {secretKeyRef: {name: refused, key: k}}}
+  request:
+  - {name: caller, jwt: {issuers: [refused], audiences: [x]}}
+`,
+      'file.yaml:4:spec.discovery.url: "login.example.com" is not allowed here, write an http or https URL',
+      'file.yaml:9:data.k: is not Base64, encode it, or move it to stringData as it is',
+    ],
     'an Api that does not exist': [
       manifest`
 apiVersion: sallyport.dev/v1alpha1
