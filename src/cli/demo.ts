@@ -42,9 +42,17 @@ export function runDemo(args: readonly string[], io: Io, signal: AbortSignal): P
 async function openAndShow({ run, port }: Values<typeof DEMO.options>, io: Io, signal: AbortSignal): Promise<number> {
   let scene: Scene;
   try {
-    const { program, env } = io;
+    const { env } = io;
+    const program = findProgram(io);
     const showLog = run ? {} : { showLog: (text: string) => io.stdout.write(text) };
-    scene = await openScene({ program, env, port, signal, examples: findExamples(), ...showLog });
+    scene = await openScene({
+      program,
+      env,
+      port,
+      signal,
+      examples: join(findPackage(), 'examples', 'fleet'),
+      ...showLog,
+    });
   } catch (error) {
     if (signal.aborted) return EXIT.ok;
     io.stderr.write(`sallyport demo: ${error instanceof Error ? error.message : 'could not start'}\n`);
@@ -58,7 +66,7 @@ async function openAndShow({ run, port }: Values<typeof DEMO.options>, io: Io, s
 }
 
 async function serve(scene: Scene, io: Io, signal: AbortSignal): Promise<number> {
-  io.stdout.write(renderWalkthrough(scene, io.program));
+  io.stdout.write(renderWalkthrough(scene, findProgram(io)));
   const stopped = new Promise<undefined>(resolve => signal.addEventListener('abort', () => resolve(undefined)));
   const tail = await Promise.race([stopped, scene.sidecar.ended]);
   if (tail === undefined || signal.aborted) return EXIT.ok;
@@ -98,13 +106,15 @@ function layOut({ attempt, status, reason, appSaw, problems }: Outcome): readonl
   ];
 }
 
-/** examples/ of the package that this file is part of, whether it runs from src/ or from the bundle in dist/. */
-function findExamples(): string {
+function findProgram({ program }: Io): readonly string[] {
+  return program ?? [process.execPath, join(findPackage(), 'bin', 'sallyport.js')];
+}
+
+/** The package that this file is part of, whether it runs from src/ or from the bundle in dist/. */
+function findPackage(): string {
   for (let folder = dirname(fileURLToPath(import.meta.url)); folder !== dirname(folder); folder = dirname(folder)) {
     const manifest = join(folder, 'package.json');
-    if (existsSync(manifest) && readFileSync(manifest, 'utf8').includes('"name": "sallyport"')) {
-      return join(folder, 'examples', 'fleet');
-    }
+    if (existsSync(manifest) && readFileSync(manifest, 'utf8').includes('"name": "sallyport"')) return folder;
   }
-  throw new Error('examples/fleet of the package is missing');
+  throw new Error('the package of this program is missing');
 }

@@ -16,8 +16,8 @@ export interface Io {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Absolute; file arguments are relative to it. */
   readonly cwd: string;
-  /** How to start this program again: `[node, script]`; the arguments come after it. */
-  readonly program: readonly string[];
+  /** How to start this program again: `[node, script]`; the arguments come after it. Absent: by its package's launcher. */
+  readonly program?: readonly string[];
 }
 
 /** What a command promises: its exit code. 0 well, 1 a negative answer (problems found, denied), 64 wrong usage. */
