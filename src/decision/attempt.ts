@@ -1,8 +1,14 @@
 /** One try at an authentication step or an alternative of anyOf. */
-import type { Finding } from './finding.ts';
+import type { CertificateFacts } from './evidence.ts';
 import type { Objection } from './objection.ts';
+import type { AcceptedToken } from './token-claims.ts';
+import type { Principal } from './verdict.ts';
 
-export type Passed = Omit<Finding, 'step' | 'answer'> & Pick<Required<Finding>, 'principal'>;
+export interface Passed {
+  readonly principal: Principal;
+  readonly token?: AcceptedToken;
+  readonly certificate?: CertificateFacts;
+}
 
 export type Attempt =
   | { readonly passed: Passed; readonly objection?: undefined }

@@ -1,26 +1,11 @@
 /** The variables of expressions, by rules E4–E7. Each is worked out when an expression reads it, so most never are. */
 import type { Bindings } from '../policy/expression.ts';
 import type { StepHead } from '../policy/steps.ts';
-import { EMPTY_RECORD, frozenRecord, celRecord, type CelRecord } from './cel-value.ts';
-import { certificateBinding } from './certificate-binding.ts';
-import type { Finding } from './finding.ts';
+import { EMPTY_RECORD } from './cel-value.ts';
 import type { Run } from './run.ts';
 
-const NO_TOKEN = frozenRecord({ claims: EMPTY_RECORD });
-const NO_CERTIFICATE = frozenRecord({ subject: EMPTY_RECORD, issuer: EMPTY_RECORD, subjectAltName: EMPTY_RECORD });
-const NOT_RUN = frozenRecord({ ran: false, body: EMPTY_RECORD });
-
-function stepBinding(finding: Finding): Readonly<Record<string, unknown>> {
-  const { token, certificate, alternative, answer } = finding;
-  return frozenRecord({
-    ran: true,
-    body: answer?.body ?? EMPTY_RECORD,
-    ...(answer === undefined ? {} : { status: BigInt(answer.status) }),
-    ...(alternative === undefined ? {} : { alternative }),
-    ...(token === undefined ? {} : { jwt: token.binding }),
-    ...(certificate === undefined ? {} : { cert: certificateBinding(certificate) }),
-  });
-}
+const NO_TOKEN = Object.freeze({ claims: EMPTY_RECORD });
+const NO_CERTIFICATE = Object.freeze({ subject: EMPTY_RECORD, issuer: EMPTY_RECORD, subjectAltName: EMPTY_RECORD });
 
 /** The members are read through getters of a prototype that has none itself: no name of Object.prototype is a variable. */
 class StepBindings {
@@ -44,7 +29,7 @@ class StepBindings {
   }
 
   get source(): unknown {
-    return frozenRecord({ ip: this.#run.request.sourceIp });
+    return { ip: this.#run.request.sourceIp };
   }
 
   get vars(): unknown {
@@ -57,7 +42,7 @@ class StepBindings {
 
   get cert(): unknown {
     const facts = this.#run.latest(this.#step, 'certificate');
-    return facts === undefined ? NO_CERTIFICATE : certificateBinding(facts);
+    return facts === undefined ? NO_CERTIFICATE : this.#run.certificateBinding(facts);
   }
 
   get subscription(): unknown {
@@ -66,16 +51,11 @@ class StepBindings {
 
   get caller(): unknown {
     const principal = this.#run.latest(this.#step, 'principal');
-    return principal === undefined ? EMPTY_RECORD : frozenRecord({ kind: principal.kind, id: principal.id });
+    return principal === undefined ? EMPTY_RECORD : { kind: principal.kind, id: principal.id };
   }
 
-  get steps(): CelRecord {
-    const bindings = new Map<string, unknown>();
-    for (const [name, step] of this.#run.sightOf(this.#step)?.steps ?? []) {
-      const finding = this.#run.findingOf(step);
-      bindings.set(name, finding === undefined ? NOT_RUN : stepBinding(finding));
-    }
-    return celRecord(bindings);
+  get steps(): unknown {
+    return this.#run.stepsBinding(this.#step);
   }
 
   get response(): unknown {

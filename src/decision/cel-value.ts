@@ -12,8 +12,11 @@ export type CelRecord = Readonly<Record<string, unknown>> | ReadonlyMap<string, 
 export function celRecord(entries: Iterable<readonly [string, unknown]>): CelRecord {
   const plain = Object.create(null) as Record<string, unknown>;
   for (const [name, value] of entries) plain[name] = value;
-  return 'constructor' in plain ? new Map(Object.entries(plain)) : plain;
+  return withoutConstructor(plain);
 }
+
+const withoutConstructor = (plain: Readonly<Record<string, unknown>>): CelRecord =>
+  'constructor' in plain ? new Map(Object.entries(plain)) : plain;
 
 /**
  * A JSON value. Numbers without a fraction become ints, as a policy's author writes them.
@@ -29,7 +32,10 @@ export function celValue(value: unknown, depth = 0): unknown {
 
 /** A JSON object. @throws ExpressionError when it is nested more than 32 deep */
 export function celObject(value: object, depth = 0): CelRecord {
-  return celRecord(Object.entries(value).map(([name, member]) => [name, celValue(member, depth + 1)] as const));
+  const plain = Object.create(null) as Record<string, unknown>;
+  const members = value as Readonly<Record<string, unknown>>;
+  for (const name of Object.keys(value)) plain[name] = celValue(members[name], depth + 1);
+  return withoutConstructor(plain);
 }
 
 /** Nothing known, frozen: `has(…)` on it is false and never fails (E4). */

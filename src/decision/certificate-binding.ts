@@ -1,19 +1,19 @@
 /** A verified certificate as expressions see it: the variable `cert`, and who it says it is. */
-import { frozenRecord } from './cel-value.ts';
 import type { CertificateFacts } from './evidence.ts';
 import type { Principal } from './verdict.ts';
 
+/** Its member names are ours, and expressions see own members only, so it is an ordinary object. */
 export function certificateBinding(facts: CertificateFacts): Readonly<Record<string, unknown>> {
-  return frozenRecord({
+  return {
     sha1: facts.sha1,
     sha256: facts.sha256,
     publicKeyPin: facts.publicKeyPin,
     serialNumber: facts.serialNumber,
     subject: facts.subject,
     issuer: facts.issuer,
-    subjectAltName: frozenRecord({ ...facts.subjectAltName }),
+    subjectAltName: facts.subjectAltName,
     notAfter: new Date(facts.notAfter),
-  });
+  };
 }
 
 /** CN, else the first URI, DNS name, e-mail or IP address of the alternative names, else the thumbprint. */

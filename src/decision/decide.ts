@@ -29,10 +29,11 @@ function deny(run: Run, objection: Objection, step?: CompiledStep): Denial {
     route: run.route,
     auditDenials: run.auditDenials,
     responseHeaders: run.responseHeaders,
-    ...(step === undefined ? {} : { origin: step.origin, label: step.label }),
-    ...(message === undefined ? {} : { message }),
-    ...(retryAfter === undefined ? {} : { retryAfter }),
-    ...(run.principal === undefined ? {} : { principal: run.principal }),
+    origin: step?.origin,
+    label: step?.label,
+    message,
+    retryAfter,
+    principal: run.principal,
   };
 }
 
@@ -46,8 +47,8 @@ function permit(run: Run, verdict: Permit['verdict']): Permit {
     auditDenials: run.auditDenials,
     responseHeaders: run.responseHeaders,
     bindingsOf: (step, response) => run.bindingsOf(step, response),
-    ...(run.principal === undefined ? {} : { principal: run.principal }),
-    ...(run.validUntil === undefined ? {} : { validUntil: run.validUntil }),
+    principal: run.principal,
+    validUntil: run.validUntil,
   } as Permit;
 }
 
@@ -59,7 +60,7 @@ const respondBy = (run: Run, step: CompiledStep, rendered: Rendered): Respond =>
   responseHeaders: run.responseHeaders,
   label: step.label,
   ...rendered,
-  ...(run.principal === undefined ? {} : { principal: run.principal }),
+  principal: run.principal,
 });
 
 /** S7: the default stance. */

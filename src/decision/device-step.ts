@@ -2,14 +2,14 @@
 import type { Bindings, Template } from '../policy/expression.ts';
 import type { CompiledDeviceAuth, CompiledStep } from '../policy/steps.ts';
 import { deviceAnswer, revocationAnswer } from './answers.ts';
-import { celObject, frozenRecord } from './cel-value.ts';
+import { celObject } from './cel-value.ts';
 import { certificateBinding } from './certificate-binding.ts';
 import type { CertificateFacts, Claims, Evidence, EvidenceRequest } from './evidence.ts';
-import type { Finding } from './finding.ts';
+import type { DeviceAnswer } from './finding.ts';
 import { object, type Objection } from './objection.ts';
 import type { Run } from './run.ts';
 
-type Outcome = { readonly answer: NonNullable<Finding['answer']> } | Objection;
+type Outcome = { readonly answer: DeviceAnswer } | Objection;
 
 /** An id that cannot be read is nobody's: empty, so that it matches nothing. */
 function renderId(template: Template, bindings: Bindings): string {
@@ -35,7 +35,7 @@ function judgeAnswer(
     const body = celObject(answer.body);
     const status = BigInt(answer.status);
     const cert = certificateBinding(certificate);
-    const allowed = device.plan.allow.evaluate(frozenRecord({ body, status, deviceId, cert }));
+    const allowed = device.plan.allow.evaluate({ body, status, deviceId, cert });
     if (allowed === true) return { answer: { status: answer.status, body } };
     return object(allowed === false ? 'DeviceMismatch' : 'DeviceAuthUnavailable', 'allow.expression');
   } catch {

@@ -9,14 +9,29 @@ import type { Principal } from './verdict.ts';
 /** A step that ran and passed. */
 export interface Finding {
   readonly step: CompiledStep;
-  readonly token?: AcceptedToken;
-  readonly certificate?: CertificateFacts;
-  readonly principal?: Principal;
+  readonly token: AcceptedToken | undefined;
+  readonly certificate: CertificateFacts | undefined;
+  readonly principal: Principal | undefined;
   /** Of anyOf: the sort of the alternative that passed. */
-  readonly alternative?: string;
-  /** Of deviceAuth. */
-  readonly answer?: { readonly status: number; readonly body: CelRecord };
+  readonly alternative: string | undefined;
+  readonly answer: DeviceAnswer | undefined;
 }
+
+/** Of deviceAuth. */
+export interface DeviceAnswer {
+  readonly status: number;
+  readonly body: CelRecord;
+}
+
+/** Of a step that binds nothing but that it ran. */
+export const foundNothing = (step: CompiledStep): Finding => ({
+  step,
+  token: undefined,
+  certificate: undefined,
+  principal: undefined,
+  alternative: undefined,
+  answer: undefined,
+});
 
 const RANK: Readonly<Record<Scope, number>> = { Cluster: 0, Namespace: 1, Product: 2, Api: 3, Operation: 4 };
 

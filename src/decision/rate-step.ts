@@ -2,6 +2,7 @@
 import type { CompiledRateLimit, CompiledStep } from '../policy/steps.ts';
 import { rateAnswer } from './answers.ts';
 import type { Evidence, EvidenceRequest, RateEvidence } from './evidence.ts';
+import { foundNothing } from './finding.ts';
 import { object, objectToFailure, type Objection } from './objection.ts';
 import type { Run } from './run.ts';
 
@@ -17,7 +18,7 @@ function announce(run: Run, limit: CompiledRateLimit, answer: RateEvidence): voi
 }
 
 function pass(run: Run, step: CompiledStep): undefined {
-  run.record({ step });
+  run.record(foundNothing(step));
 }
 
 export function* countCall(

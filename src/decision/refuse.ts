@@ -3,7 +3,7 @@ import type { Reason } from '../api/reasons.ts';
 import type { Bindings } from '../policy/expression.ts';
 import type { ErrorsPlan, Route } from '../policy/model.ts';
 import type { RequestView } from '../policy/request.ts';
-import { EMPTY_RECORD, frozenRecord } from './cel-value.ts';
+import { EMPTY_RECORD } from './cel-value.ts';
 import { challengesFor } from './objection.ts';
 import { requestBinding } from './request-binding.ts';
 import type { Denial, HeaderLine } from './verdict.ts';
@@ -22,11 +22,11 @@ function bindingsOfError(
   return {
     request,
     params,
-    source: frozenRecord({ ip }),
+    source: { ip },
     vars: nothing,
     steps: nothing,
-    jwt: frozenRecord({ claims: nothing }),
-    cert: frozenRecord(cert),
+    jwt: { claims: nothing },
+    cert,
     subscription: nothing,
     caller: nothing,
   };

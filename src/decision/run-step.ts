@@ -6,6 +6,7 @@ import { authorize } from './authorize-step.ts';
 import { applyCertificate, tryCertificate } from './certificate-step.ts';
 import { askDevice } from './device-step.ts';
 import type { Evidence, EvidenceRequest } from './evidence.ts';
+import { foundNothing } from './finding.ts';
 import { removeHeaders, requireHeader, setHeaders } from './headers-step.ts';
 import { applyToken, removeTokens, tryToken } from './jwt-step.ts';
 import { object, objectToFailure, type Objection } from './objection.ts';
@@ -27,10 +28,11 @@ export function isWanted(run: Run, step: CompiledStep): boolean | Objection {
 }
 
 function accept(run: Run, step: CompiledStep, passed: Passed, alternative?: string): void {
-  run.record(alternative === undefined ? { step, ...passed } : { step, ...passed, alternative });
+  const { token, certificate, principal } = passed;
+  run.record({ step, token, certificate, principal, alternative, answer: undefined });
   if (step.origin.audit) return;
-  if (passed.token !== undefined) applyToken(run, passed.token);
-  if (passed.certificate !== undefined) applyCertificate(run, passed.certificate);
+  if (token !== undefined) applyToken(run, token);
+  if (certificate !== undefined) applyCertificate(run, certificate);
 }
 
 function* runJwt(run: Run, step: StepOf<'jwt'>): Steps<Objection | undefined> {
@@ -64,13 +66,13 @@ function* runAnyOf(run: Run, step: StepOf<'anyOf'>): Steps<Objection | undefined
 function* runDevice(run: Run, step: StepOf<'deviceAuth'>): Steps<Objection | undefined> {
   const outcome = yield* askDevice(run, step, step.deviceAuth);
   if (!('answer' in outcome)) return outcome;
-  run.record({ step, answer: outcome.answer });
+  run.record({ ...foundNothing(step), answer: outcome.answer });
   return undefined;
 }
 
 /** A step that asks for nothing: it passed unless it objects. */
 function conclude(run: Run, step: CompiledStep, objection: Objection | undefined): Objection | undefined {
-  if (objection === undefined) run.record({ step });
+  if (objection === undefined) run.record(foundNothing(step));
   return objection;
 }
 

@@ -1,9 +1,12 @@
 /** The state of one decision: what was found, edited and counted so far. Made per request, so it allocates late. */
-import type { Route, Sight } from '../policy/model.ts';
+import type { Origin, Route, Sight } from '../policy/model.ts';
 import type { RequestView } from '../policy/request.ts';
 import type { CompiledStep, StepHead } from '../policy/steps.ts';
 import type { Bindings } from '../policy/expression.ts';
 import { createBindings } from './bindings.ts';
+import { certificateBinding } from './certificate-binding.ts';
+import type { CertificateFacts } from './evidence.ts';
+import { stepsBinding } from './step-binding.ts';
 import { Edits, NO_EDITS } from './edits.ts';
 import { sees, type Finding } from './finding.ts';
 import type { Objection } from './objection.ts';
@@ -18,6 +21,8 @@ export interface DecideContext {
   readonly rejudge?: boolean;
   readonly trace?: Trace;
 }
+
+type Members = Readonly<Record<string, unknown>>;
 
 const NO_DENIALS: readonly AuditDenial[] = [];
 const NO_LINES: readonly HeaderLine[] = [];
@@ -36,6 +41,8 @@ export class Run {
   validUntil: number | undefined;
   readonly #reserved: ReadonlySet<string>;
   #edits: Edits | undefined;
+  #certificate: { readonly facts: CertificateFacts; readonly binding: Members } | undefined;
+  #steps: { readonly origin: Origin; readonly count: number; readonly binding: Members } | undefined;
   #request: Readonly<Record<string, unknown>> | undefined;
 
   constructor(
@@ -74,6 +81,22 @@ export class Run {
     return (this.#request ??= requestBinding(this.request, hidden, this.now));
   }
 
+  /** Kept while the same certificate is asked for: most policies know one. */
+  certificateBinding(facts: CertificateFacts): Readonly<Record<string, unknown>> {
+    if (this.#certificate?.facts !== facts) this.#certificate = { facts, binding: certificateBinding(facts) };
+    return this.#certificate.binding;
+  }
+
+  /** Kept until a step finds more, or another policy asks. */
+  stepsBinding({ origin }: StepHead): Readonly<Record<string, unknown>> {
+    const count = this.findings.length;
+    if (this.#steps?.origin !== origin || this.#steps.count !== count) {
+      const binding = stepsBinding(this.route.pipeline.sight.get(origin), this.findings);
+      this.#steps = { origin, count, binding };
+    }
+    return this.#steps.binding;
+  }
+
   /** What the expressions of this step see now. */
   bindingsOf(step: StepHead, response?: Readonly<Record<string, unknown>>): Bindings {
     return createBindings(this, step, response);
@@ -81,9 +104,12 @@ export class Run {
 
   /** E5: the last to pass in pipeline order among those that the step may see. */
   latest<K extends 'token' | 'certificate' | 'principal'>(step: StepHead, what: K): Finding[K] | undefined {
-    return this.findings.findLast(finding => finding[what] !== undefined && sees(step.origin, finding.step.origin))?.[
-      what
-    ];
+    for (let at = this.findings.length - 1; at >= 0; at--) {
+      const finding = this.findings[at];
+      const value = finding?.[what];
+      if (value !== undefined && finding !== undefined && sees(step.origin, finding.step.origin)) return value;
+    }
+    return undefined;
   }
 
   /** E7, as settled when the policy loaded. */

@@ -1,6 +1,6 @@
 /** A verified token's words: times, audience, required claims (P1). What does not depend on the time is remembered. */
 import type { CompiledClaim, CompiledJwt } from '../policy/steps.ts';
-import { celValue, frozenRecord } from './cel-value.ts';
+import { celValue } from './cel-value.ts';
 import { renderClaim } from './claim-headers.ts';
 import type { Claims, VerifiedToken } from './evidence.ts';
 import { object, objectToScope, type Objection } from './objection.ts';
@@ -123,12 +123,12 @@ export class AcceptedToken {
 
   /** The variable `jwt`. @throws ExpressionError when the claims are nested too deep. */
   get binding(): Readonly<Record<string, unknown>> {
-    return (this.#binding ??= frozenRecord({
+    return (this.#binding ??= {
       issuer: this.token.issuer,
       ...(typeof claimOf(this.token.claims, 'sub') === 'string' ? { subject: this.subject } : {}),
       ...(claimOf(this.token.claims, 'aud') === undefined ? {} : { audience: audienceOf(this.token.claims) }),
       claims: celValue(this.token.claims),
-    }));
+    });
   }
 }
 

@@ -12,7 +12,8 @@ export type Located = string | typeof DUPLICATE | undefined;
 function afterScheme(value: string, scheme: string): string | undefined {
   const end = scheme.length;
   if (value.length <= end || value.charCodeAt(end) !== 0x20) return undefined;
-  return value.slice(0, end).toLowerCase() === scheme.toLowerCase() ? value.slice(end + 1).trim() : undefined;
+  const isScheme = value.startsWith(scheme) || value.slice(0, end).toLowerCase() === scheme.toLowerCase();
+  return isScheme ? value.slice(end + 1).trim() : undefined;
 }
 
 /**

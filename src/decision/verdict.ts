@@ -32,7 +32,7 @@ export interface AuditDenial {
 
 interface Judged {
   readonly route: Route;
-  readonly principal?: Principal;
+  readonly principal?: Principal | undefined;
   readonly auditDenials: readonly AuditDenial[];
   /** RateLimit and RateLimit-Policy headers of rateLimit steps with headers: true. */
   readonly responseHeaders: readonly HeaderLine[];
@@ -48,7 +48,7 @@ export interface Permit extends Judged {
   /** What the expressions of a response step see, by rules E5 and E7; `response` is the app's answer. */
   readonly bindingsOf: (step: StepHead, response: Readonly<Record<string, unknown>>) => Bindings;
   /** The earliest time at which an open stream must be judged again (exp, notAfter); absent: none (M7). */
-  readonly validUntil?: number;
+  readonly validUntil?: number | undefined;
 }
 
 /** A step answered in the app's place (P5); nothing reaches the app and the default stance does not apply. */
@@ -79,17 +79,17 @@ export interface Denial {
   readonly reason: Reason;
   readonly errors: ErrorsPlan;
   /** The policy and step that denied; absent where no policy did (400, 404, NoPolicyMatches …). */
-  readonly origin?: Origin;
-  readonly label?: string;
+  readonly origin?: Origin | undefined;
+  readonly label?: string | undefined;
   /** An authorize rule's message, told to the client. */
-  readonly message?: string;
+  readonly message?: string | undefined;
   readonly challenges: readonly Challenge[];
   /** `errors.headers`, rendered for this request; one that could not be rendered is left out. */
   readonly errorHeaders: readonly HeaderLine[];
   /** Seconds; 429 and 503. */
-  readonly retryAfter?: number;
-  readonly route?: Route;
-  readonly principal?: Principal;
+  readonly retryAfter?: number | undefined;
+  readonly route?: Route | undefined;
+  readonly principal?: Principal | undefined;
   readonly auditDenials: readonly AuditDenial[];
   readonly responseHeaders: readonly HeaderLine[];
 }
