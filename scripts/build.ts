@@ -15,6 +15,6 @@ await build({
   keepNames: false,
   legalComments: 'none',
   sourcemap: false,
-  banner: { js: "import{createRequire as $r}from'node:module';const require=$r(import.meta.url);" },
+  banner: { js: "import{createRequire as createRequireForBundle}from'node:module';const require=createRequireForBundle(import.meta.url);" },
   logLevel: 'warning',
 });
