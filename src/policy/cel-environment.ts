@@ -24,14 +24,21 @@ const MORE_FUNCTIONS = [
   'string(google.protobuf.Duration): string',
 ];
 
-export function createEnvironment(roots: Members, reasons: ReadonlyMap<string, string> = new Map()): Environment {
-  let library: CelEnvironment | undefined;
-  return { roots, reasons, library: () => (library ??= createLibrary(roots)) };
+const NO_REASONS: ReadonlyMap<string, string> = new Map();
+
+export function createEnvironment(roots: Members): Environment {
+  return { roots, reasons: NO_REASONS, library: lazily(() => createLibrary(roots)) };
 }
 
-function createLibrary(roots: Members): CelEnvironment {
+function lazily<T>(make: () => T): () => T {
+  let made: { readonly value: T } | undefined;
+  return () => (made ??= { value: make() }).value;
+}
+
+function createLibrary(roots: Members, types: Readonly<Record<string, Members>> = {}): CelEnvironment {
   const library = new CelEnvironment({ limits: LIMITS, homogeneousAggregateLiterals: false });
   for (const signature of MORE_FUNCTIONS) library.registerFunction(signature, never);
+  for (const [name, members] of Object.entries(types)) library.registerType({ name, schema: toSchema(members) });
   for (const [name, shape] of roots) {
     if (typeof shape === 'string') library.registerVariable(name, shape);
     else library.registerVariable({ name, schema: toSchema(shape) });
@@ -94,30 +101,44 @@ const COMMON: Members = shape({
 
 const RESPONSE: Members = shape({ status: 'int', headers: TEXTS });
 
+/** What `steps.<name>` may have (E4); which step has what is told by shapeStep. */
+const STEP: Members = shape({ ran: 'bool', status: 'int', body: ANY, alternative: 'string', jwt: JWT, cert: CERT });
+
+/**
+ * Types for the library. They are the same at every place: which parameters, variables and steps there are is for
+ * inspect() to say, and making an environment of the library costs a hundred times what an expression does.
+ */
+const POLICY_TYPES: Members = new Map([...COMMON, ['params', TEXTS], ['vars', TEXTS], ['steps', 'map<string, Step>']]);
+const REQUEST_LIBRARY = lazily(() => createLibrary(POLICY_TYPES, { Step: STEP }));
+const RESPONSE_LIBRARY = lazily(() =>
+  createLibrary(new Map([...POLICY_TYPES, ['response', RESPONSE]]), { Step: STEP }),
+);
+
 export interface Place {
   readonly params: ReadonlySet<string>;
   readonly steps: Members;
   readonly vars: ReadonlySet<string>;
   readonly response: boolean;
+  /** See Environment. */
   readonly reasons: ReadonlyMap<string, string>;
 }
 
 const texts = (names: Iterable<string>): Members => new Map([...names].map(name => [name, 'string']));
 
 /** The environment of an expression in a policy. */
-export function createPolicyEnvironment(place: Place): Environment {
+export function createPolicyEnvironment({ params, steps, vars, response, reasons }: Place): Environment {
   const roots = new Map(COMMON);
-  roots.set('params', texts(place.params)).set('vars', texts(place.vars)).set('steps', place.steps);
-  if (place.response) roots.set('response', RESPONSE);
-  return createEnvironment(roots, place.reasons);
+  roots.set('params', texts(params)).set('vars', texts(vars)).set('steps', steps);
+  if (response) roots.set('response', RESPONSE);
+  return { roots, reasons, library: response ? RESPONSE_LIBRARY : REQUEST_LIBRARY };
 }
 
 /** The environment of a policy that applies to nothing yet: whatever it will apply to may have any parameter and step. */
 export function createOpenEnvironment(response: boolean): Environment {
   const roots = new Map(COMMON);
-  roots.set('params', TEXTS).set('vars', TEXTS).set('steps', ANY);
+  roots.set('params', TEXTS).set('vars', TEXTS).set('steps', 'map<string, Step>');
   if (response) roots.set('response', RESPONSE);
-  return createEnvironment(roots);
+  return { roots, reasons: NO_REASONS, library: response ? RESPONSE_LIBRARY : REQUEST_LIBRARY };
 }
 
 const SERVICE: Members = shape({ cert: CERT, deviceId: 'string', certificateIdentity: 'string' });
@@ -128,12 +149,15 @@ export const SERVICE_ANSWER = createEnvironment(new Map([...SERVICE, ['body', AN
 /** Where nothing is known: texts that are literal. */
 export const NOTHING = createEnvironment(new Map());
 
+const STEP_MEMBERS: ReadonlyMap<string, readonly string[]> = new Map([
+  ['deviceAuth', ['status', 'body']],
+  ['anyOf', ['alternative', 'jwt', 'cert']],
+  ['jwt', ['jwt']],
+  ['clientCertificate', ['cert']],
+]);
+
 /** What `steps.<name>` has, by the step's type (E4). */
 export function shapeStep(type: string): Members {
-  const members: [string, Shape][] = [['ran', 'bool']];
-  if (type === 'deviceAuth') members.push(['status', 'int'], ['body', ANY]);
-  if (type === 'anyOf') members.push(['alternative', 'string'], ['jwt', JWT], ['cert', CERT]);
-  if (type === 'jwt') members.push(['jwt', JWT]);
-  if (type === 'clientCertificate') members.push(['cert', CERT]);
-  return new Map(members);
+  const names = STEP_MEMBERS.get(type) ?? [];
+  return new Map([...STEP].filter(([name]) => name === 'ran' || names.includes(name)));
 }

@@ -55,7 +55,8 @@ export function inspect(ast: ASTNode, environment: Environment): Inspection | Pr
     if (error instanceof Refused) return error.refusal;
     throw error;
   }
-  return walk;
+  // Not the walk itself: an expression lives as long as its snapshot, and must not keep the library's environment alive.
+  return { reads: walk.reads, references: walk.references };
 }
 
 type Locals = ReadonlySet<string>;
