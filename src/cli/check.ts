@@ -29,6 +29,7 @@ const COMMAND: Command<typeof OPTIONS> = {
   options: OPTIONS,
   examples: [
     { comment: 'A folder', line: 'sallyport check manifests/' },
+    { comment: 'What a cluster holds', line: 'kubectl get sallyport -A -o yaml | sallyport check -' },
     { comment: 'Only what is wrong, for a machine', line: 'sallyport check -o json manifests/*.yaml' },
   ],
 };
@@ -38,6 +39,7 @@ export function runCheck(args: readonly string[], io: Io): Promise<number> {
     const { namespace, output, 'workload-labels': labels } = values;
     const resources = await readManifests(paths, {
       cwd: io.cwd,
+      ...(io.stdin === undefined ? {} : { stdin: io.stdin }),
       ...(namespace === undefined ? {} : { defaultNamespace: namespace }),
     });
     const options: CheckOptions = {

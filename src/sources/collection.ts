@@ -66,8 +66,9 @@ function chooseFirst(files: readonly CollectedFile[]): { entries: Entry[]; viola
   return { entries: [...entries.values()], violations };
 }
 
-function createDuplicate({ id, position }: Entry, first: Entry): Violation {
-  const where = first.position === undefined ? '' : ` in ${first.position.file}:${first.position.line}`;
+function createDuplicate({ id, locate }: Entry, first: Entry): Violation {
+  const [position, earlier] = [locate('metadata.name'), first.locate('metadata.name')];
+  const where = earlier === undefined ? '' : ` in ${earlier.file}:${earlier.line}`;
   return {
     severity: 'error',
     object: id,

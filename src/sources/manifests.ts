@@ -6,7 +6,7 @@ import { parseMetadata, readIdentity, reportIdentity } from '../api/metadata.ts'
 import { GROUP, objectKey, type InvalidObject, type Locate, type ObjectKey } from '../api/object.ts';
 import { report, type Scene } from '../api/scene.ts';
 import { isRawObject } from '../api/value.ts';
-import type { SourcePosition, Violation } from '../api/violation.ts';
+import type { Violation } from '../api/violation.ts';
 import { nearestName, quote } from '../api/words.ts';
 import { parseData, type Data } from './manifest-material.ts';
 import { readYaml, type ReadDocument } from './yaml-documents.ts';
@@ -14,7 +14,7 @@ import { readYaml, type ReadDocument } from './yaml-documents.ts';
 /** What one document says. `id` is `Kind namespace/name`. */
 export type Entry = {
   readonly id: string;
-  readonly position: SourcePosition | undefined;
+  readonly locate: Locate;
 } & Content;
 
 export type Content =
@@ -90,11 +90,10 @@ function readHeader(value: unknown): { apiVersion: string; kind: string } | unde
 function parseOwn(value: unknown, locate: Locate, { defaultNamespace }: ManifestOptions): Part {
   const result = parseObject(value, locate, { defaultNamespace });
   const { violations } = result;
-  const position = locate('');
   if (result.object !== undefined) {
     const { object } = result;
     return {
-      entry: { id: `${object.kind} ${object.key}`, position, sort: 'object', object },
+      entry: { id: `${object.kind} ${object.key}`, locate, sort: 'object', object },
       violations,
       readable: true,
     };
@@ -102,7 +101,7 @@ function parseOwn(value: unknown, locate: Locate, { defaultNamespace }: Manifest
   const { invalid } = result;
   if (invalid === undefined) return { violations, readable: isUnbuilt(value) };
   const id = `${invalid.kind} ${objectKey(invalid.namespace, invalid.name)}`;
-  return { entry: { id, position, sort: 'invalid', invalid }, violations, readable: true };
+  return { entry: { id, locate, sort: 'invalid', invalid }, violations, readable: true };
 }
 
 /** Objects of kinds that are not built yet are refused, but it is known that no request depends on them. */
@@ -158,7 +157,7 @@ function parseCore(
     kind === 'Namespace'
       ? { sort: 'namespace', name: identity.name, labels }
       : { sort: 'material', kind, key, data: parseData(kind, value, scene) };
-  const base = { id: `${kind} ${key}`, position: locate('') };
+  const base = { id: `${kind} ${key}`, locate };
   const entry: Entry = scene.violations.length === 0 ? { ...base, ...content } : { ...base, sort: 'broken' };
   return { entry, violations: scene.violations, readable: true };
 }

@@ -1,7 +1,6 @@
 /** Manifests read once, for `check` and `explain`. */
 import { stat } from 'node:fs/promises';
-import { resolve } from 'node:path';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { createCollection } from './collection.ts';
 import { errorCode, listManifestFiles, readManifestFile } from './manifest-files.ts';
 import { parseManifests, type FileContent } from './manifests.ts';
@@ -11,6 +10,8 @@ import { createFileViolation } from './yaml-documents.ts';
 export interface ReadOptions {
   /** Relative paths start here. */
   readonly cwd: string;
+  /** The text of the path `-`; absent: there is none, and the path is refused. */
+  readonly stdin?: () => Promise<string>;
   /** Namespace of objects that name none; default `default`. */
   readonly defaultNamespace?: string;
 }
@@ -21,7 +22,7 @@ export interface ReadOptions {
  */
 export async function readManifests(paths: readonly string[], options: ReadOptions): Promise<Resources> {
   const texts: (ManifestText | FileContent)[] = [];
-  for (const path of paths) texts.push(...(await readPath(path, options.cwd)));
+  for (const path of paths) texts.push(...(await readPath(path, options)));
   return collectManifests(texts, options);
 }
 
@@ -39,7 +40,11 @@ export function collectManifests(
   return createCollection().collect(files, files.length > 0 && files.every(file => file.readable));
 }
 
-async function readPath(path: string, cwd: string): Promise<(ManifestText | FileContent)[]> {
+async function readPath(path: string, { cwd, stdin }: ReadOptions): Promise<(ManifestText | FileContent)[]> {
+  if (path === '-') {
+    if (stdin === undefined) return [createUnreadable(path, 'nothing comes in on standard input', 'name a file')];
+    return [{ name: path, text: await stdin() }];
+  }
   const absolute = resolve(cwd, path);
   let isDirectory: boolean;
   try {

@@ -3,7 +3,7 @@
  * its messages may quote the text around a mistake, and that may be a Secret's value.
  */
 import { isAlias, isMap, isScalar, isSeq, LineCounter, parseAllDocuments, visit } from 'yaml';
-import type { Document, ErrorCode, ParsedNode, YAMLError } from 'yaml';
+import type { Document, ErrorCode, ParsedNode, YAMLError, YAMLMap } from 'yaml';
 import { splitPath } from '../api/field-path.ts';
 import type { Locate } from '../api/object.ts';
 import type { SourcePosition, Violation } from '../api/violation.ts';
@@ -63,7 +63,7 @@ function parseYaml(text: string, lineCounter: LineCounter): Document.Parsed[] {
     lineCounter,
     prettyErrors: false,
     stringKeys: true,
-    uniqueKeys: true,
+    uniqueKeys: false,
     resolveKnownTags: false,
     logLevel: 'silent',
     version: '1.2',
@@ -76,22 +76,34 @@ function parseYaml(text: string, lineCounter: LineCounter): Document.Parsed[] {
 function findProblem(document: Document.Parsed, lines: LineCounter): Problem | undefined {
   const found = [...document.errors, ...document.warnings].sort((a, b) => a.pos[0] - b.pos[0])[0];
   if (found !== undefined) return { line: lines.linePos(found.pos[0]).line, ...explainError(found) };
-  return findUnknownAlias(document, lines);
+  return inspectNodes(document, lines);
 }
 
-function findUnknownAlias(document: Document.Parsed, lines: LineCounter): Problem | undefined {
+/**
+ * What the library leaves to us: aliases without an anchor, and fields written twice, which it would look for by comparing
+ * each with each.
+ */
+function inspectNodes(document: Document.Parsed, lines: LineCounter): Problem | undefined {
   const anchors = new Set<string>();
   let problem: Problem | undefined;
   visit(document, (_, node) => {
     if (isAlias(node)) {
       if (anchors.has(node.source)) return undefined;
       const { line } = lines.linePos(node.range?.[0] ?? 0);
-      problem = {
-        line,
-        problem: `the alias *${node.source.slice(0, 64)} has no anchor before it`,
-        fix: 'write text with * in quotes',
-      };
+      const fix = 'write text with * in quotes';
+      problem = { line, problem: `the alias *${node.source.slice(0, 64)} has no anchor before it`, fix };
       return visit.BREAK;
+    }
+    if (isMap(node)) {
+      const offset = findSecond(node);
+      if (offset !== undefined) {
+        problem = {
+          line: lines.linePos(offset).line,
+          problem: 'the same field is written twice',
+          fix: 'remove one of them',
+        };
+        return visit.BREAK;
+      }
     }
     if ((isScalar(node) || isMap(node) || isSeq(node)) && node.anchor !== undefined) anchors.add(node.anchor);
     return undefined;
@@ -99,9 +111,19 @@ function findUnknownAlias(document: Document.Parsed, lines: LineCounter): Proble
   return problem;
 }
 
+/** Where a key stands that the map holds before. */
+function findSecond({ items }: YAMLMap): number | undefined {
+  const seen = new Set<unknown>();
+  for (const { key } of items) {
+    if (!isScalar(key)) continue;
+    if (seen.has(key.value)) return key.range?.[0] ?? 0;
+    seen.add(key.value);
+  }
+  return undefined;
+}
+
 const EXPLANATIONS: Partial<Record<ErrorCode, readonly [problem: string, fix: string]>> = {
   TAB_AS_INDENT: ['a tab stands in the indentation', 'indent with spaces'],
-  DUPLICATE_KEY: ['the same field is written twice', 'remove one of them'],
   BAD_INDENT: ['the indentation does not fit the lines around it', 'give members of one object the same indentation'],
   BLOCK_AS_IMPLICIT_KEY: ['a second ": " stands on the line', 'put text that holds ": " in quotes'],
   MISSING_CHAR: ['a closing quote, a bracket or a ":" is missing', 'look at this line and the one before it'],

@@ -45,7 +45,8 @@ async function makeFolder(context: TestContext, files: Readonly<Record<string, s
       let [out, err] = ['', ''];
       const stdout = { write: (text: string) => void (out += text) };
       const stderr = { write: (text: string) => void (err += text) };
-      const code = await runCheck(args, { stdout, stderr, isTTY, columns: 80, env: {}, cwd });
+      const io = { stdout, stderr, isTTY, columns: 80, env: {}, cwd, program: [], stdin: () => Promise.resolve(BAD) };
+      const code = await runCheck(args, io);
       return { code, out, err };
     },
   };
@@ -131,6 +132,13 @@ m/bad.yaml:6:spec.request[0].rateLimit.calls: 0 is out of bounds, write a whole 
 <31>5 objects checked: 2 errors, 0 warnings<39>
 `,
     );
+  });
+
+  it('reads standard input where a file is called -', async context => {
+    const folder = await makeFolder(context, { 'base.yaml': BASE });
+    const { code, out } = await folder.run(['base.yaml', '-']);
+    assert.equal(code, 1);
+    assert.match(out, /^-:5:spec.mode: "Adit" is not known/);
   });
 
   it('says what cannot be read', async context => {

@@ -178,7 +178,7 @@ kind: TokenIssuer
 metadata: {name: corp, namespace: shop}
 spec: {discovery: {url: "https://other.example.com/"}}
 `,
-      'file.yaml:1:metadata.name: the same object is already declared in base.yaml:1, and that one counts, remove one of them, or rename it',
+      'file.yaml:3:metadata.name: the same object is already declared in base.yaml:3, and that one counts, remove one of them, or rename it',
     ],
     'a Secret that is not Base64': [
       manifest`
