@@ -65,6 +65,19 @@ function objectToAll(alternatives: readonly CompiledAlternative[], attempts: rea
   return { ...own, challenges: allChallenges(alternatives) };
 }
 
+/** For `explain`: why each alternative did not pass. */
+function tellAll(
+  objection: Objection,
+  alternatives: readonly CompiledAlternative[],
+  attempts: readonly Attempt[],
+): Objection {
+  const reasons = attempts.map(({ objection: own }, at) => {
+    const told = own?.detail === undefined ? '' : ` (${own.detail})`;
+    return `${alternatives[at]?.type ?? ''}: ${own?.reason ?? ''}${told}`;
+  });
+  return { ...objection, detail: reasons.join(', ') };
+}
+
 export type AnyOfAttempt = Attempt & { readonly winner?: CompiledAlternative };
 
 export function* tryAnyOf(
@@ -78,5 +91,6 @@ export function* tryAnyOf(
     if (attempt.passed !== undefined) return { ...attempt, winner: alternative };
     attempts.push(attempt);
   }
-  return failed(objectToAll(alternatives, attempts), false);
+  const objection = objectToAll(alternatives, attempts);
+  return failed(run.context.trace === undefined ? objection : tellAll(objection, alternatives, attempts), false);
 }

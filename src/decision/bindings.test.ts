@@ -206,6 +206,10 @@ suite('E6: the request as expressions see it', () => {
   for (const [name, expected] of [...Object.entries(cases), ['__proto__', 'p'] as const]) {
     test(`request.headers[${name}]`, () => assert.equal(header(view(), name), expected));
   }
+  test('a Cookie header of credentials alone is absent', () => {
+    const given = { request: request([['Cookie', 'session=secret']]) };
+    assert.equal(header(seenBy(api, [], given, ['cookie:session']), 'cookie'), undefined);
+  });
   test('forwarding headers count from trusted peers', () =>
     assert.equal(header(view({ fromTrustedPeer: true }), 'x-forwarded-for'), '1.2.3.4'));
   test('query values are lists, decoded; what authentication reads is not there', () => {

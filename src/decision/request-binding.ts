@@ -13,16 +13,20 @@ export interface Hidden {
   readonly reserved: ReadonlySet<string>;
 }
 
+/** A header that holds nothing but credentials is not there at all. */
+function addCookies(visible: Map<string, string>, value: string, { credentials }: Hidden): void {
+  const rest = removeCookies(value, cookie => credentials.has(`cookie:${cookie}`));
+  if (rest !== '' || value === '') visible.set('cookie', rest);
+}
+
 function visibleHeaders(request: RequestView, hidden: Hidden): CelRecord {
   const isRemoved = removedHeaders(request, hidden.reserved);
   const visible = new Map<string, string>();
   for (const name of request.headers.lower) {
     if (visible.has(name) || hidden.credentials.has(name) || isRemoved(name)) continue;
     const value = joinValues(request.headers, name) ?? '';
-    visible.set(
-      name,
-      name === 'cookie' ? removeCookies(value, cookie => hidden.credentials.has(`cookie:${cookie}`)) : value,
-    );
+    if (name !== 'cookie') visible.set(name, value);
+    else addCookies(visible, value, hidden);
   }
   return celRecord(visible);
 }

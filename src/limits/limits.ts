@@ -47,19 +47,18 @@ function hasPlace(arrivals: Map<string, number>, key: string, maxKeys: number, n
   return arrivals.size < maxKeys;
 }
 
-function judge(arrivalBefore: number, calls: number, period: number, now: number): RateEvidence & { arrival: number } {
-  const interval = period / calls;
-  const start = Math.min(Math.max(arrivalBefore, now), now + period);
-  const wait = start + interval - period - now;
+/** The moment after one more call, by ITU-T I.371; `undefined` when it would come too early. */
+function admit(start: number, interval: number, period: number, now: number): number | undefined {
   // Sums of fractions are not exact; a thousandth of a call decides nothing.
-  const admitted = wait <= interval / 1000;
-  const arrival = admitted ? start + interval : start;
+  return start + interval - period - now <= interval / 1000 ? start + interval : undefined;
+}
+
+function tell(admitted: boolean, arrival: number, interval: number, period: number, now: number): RateEvidence {
   return {
     admitted,
     remaining: Math.max(0, Math.floor((now + period - arrival) / interval + 0.001)),
-    retryAfter: admitted ? 0 : wait / 1000,
+    retryAfter: admitted ? 0 : (arrival + interval - period - now) / 1000,
     reset: (arrival - now) / 1000,
-    arrival,
   };
 }
 
@@ -80,13 +79,16 @@ export function createLimits(): Limits {
       const { arrivals } = counter;
       const own = hasPlace(arrivals, key, step.maxKeys, now);
       const before = own ? (arrivals.get(key) ?? now) : counter.overflow;
-      const { arrival, ...evidence } = judge(before, step.calls, step.periodMs, now);
-      if (!evidence.admitted) return evidence;
+      const { calls, periodMs: period } = step;
+      const interval = period / calls;
+      const start = Math.min(Math.max(before, now), now + period);
+      const arrival = admit(start, interval, period, now);
+      if (arrival === undefined) return tell(false, start, interval, period, now);
       if (own) {
         arrivals.delete(key);
         arrivals.set(key, arrival);
       } else counter.overflow = arrival;
-      return evidence;
+      return tell(true, arrival, interval, period, now);
     },
     size: name => counters.get(name)?.arrivals.size ?? 0,
     keep: named => {

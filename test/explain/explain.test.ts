@@ -253,7 +253,10 @@ suite('what is printed', () => {
     assert.equal(lines[0], `Request  ${GET}`);
     assert.equal(lines[1], 'Matched  Api shop/fleet, operation device (/v1/devices/{deviceId}), port 8443');
     assert.match(stdout, /^SCOPE +POLICY\/STEP +TYPE +VERDICT +REASON +COST +DETAIL$/m);
-    assert.match(stdout, /^Api +fleet\/caller +anyOf +denied +TokenNotPresent +[\d.]+ µs$/m);
+    assert.match(
+      stdout,
+      /^Api +fleet\/caller +anyOf +denied +TokenNotPresent +[\d.]+ µs {2}jwt: TokenNotPresent, client/m,
+    );
     assert.match(stdout, /^Api +fleet\/device +deviceAuth +not run$/m);
     assert.match(stdout, /^Verdict {2}Deny 401 TokenNotPresent by fleet\/caller$/m);
   });
