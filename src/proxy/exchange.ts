@@ -450,9 +450,9 @@ export class Exchange implements UpstreamUser, Rejudged {
     this.upstream = undefined;
     if (upstream !== undefined) {
       if (!clean || !head.keepAlive || !this.body.complete || upstream.socket.writableNeedDrain) upstream.destroy();
-      else if (!close && isPinning(head)) {
-        upstream.detach();
-        client.pinned = upstream;
+      else if (upstream.tied || isPinning(head)) {
+        if (close) upstream.destroy();
+        else client.pinned = upstream.tie();
       } else upstream.release(head.keepAliveTimeoutMs);
     }
     this.complete(close || !this.body.complete);

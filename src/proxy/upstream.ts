@@ -32,6 +32,8 @@ export class Upstream {
   user: UpstreamUser | undefined;
   /** An answer has come over it before: the app may have closed it meanwhile, so one retry is fair. */
   reused = false;
+  /** By Negotiate or NTLM. */
+  tied = false;
   /** Monotonic time after which it is not used again; counts while it is parked. */
   idleUntil = 0;
   /** The pool it was dialled for. */
@@ -70,12 +72,14 @@ export class Upstream {
     if (!this.home.park(this, keepAliveMs)) this.destroy();
   }
 
-  /** Between two exchanges of the one client that it belongs to. */
-  detach(): void {
+  /** From now on it belongs to one client: what it was authenticated as is never lent to another. */
+  tie(): this {
+    this.tied = true;
     this.user = undefined;
     this.reused = true;
     this.reader.reset();
     if (this.socket.isPaused()) this.socket.resume();
+    return this;
   }
 
   destroy(): void {
