@@ -3,9 +3,8 @@ import type { ObjectOfKind } from '../api/kinds/index.ts';
 import type { ObjectKey } from '../api/object.ts';
 import { quote } from '../api/words.ts';
 import { parseCidr } from '../api/cidr.ts';
-import { parsePathTemplate, type PathTemplate } from './path-template.ts';
-import { requireTlsSecret } from './supporting.ts';
-import { knownCredentials, type Supporting } from './supporting.ts';
+import { foldSegment, parsePathTemplate, type PathTemplate } from './path-template.ts';
+import { knownCredentials, requireTlsSecret, type Supporting } from './supporting.ts';
 import { readKeyRef, requireObject, type Lookup } from './references.ts';
 import type { ObjectReport } from './report.ts';
 
@@ -78,12 +77,33 @@ function readPort(
 
 function draftOperations({ spec }: ApiObject, basePath: string, report: ObjectReport): readonly OperationDraft[] {
   const drafts: OperationDraft[] = [];
+  const claimed = new Map<string, string>();
   for (const [index, { name, methods, path }] of (spec.operations ?? []).entries()) {
     const template = parsePathTemplate(basePath, path);
     if ('problem' in template) report.error(`spec.operations[${index}].path`, template);
-    else drafts.push({ name, path, template, ...(methods === undefined ? {} : { methods }) });
+    else {
+      const form = describeForm(template, spec.paths);
+      for (const method of methods ?? ['']) {
+        const rival = claimed.get(`${method} ${form}`);
+        if (rival === undefined) claimed.set(`${method} ${form}`, name);
+        else {
+          report.error(`spec.operations[${index}].path`, {
+            problem: `matches the same requests as the operation ${quote(rival)}`,
+            fix: 'merge the two, or give one another path or method',
+          });
+        }
+      }
+      drafts.push({ name, path, template, ...(methods === undefined ? {} : { methods }) });
+    }
   }
   return drafts;
+}
+
+/** Templates with the same form match the same paths. */
+function describeForm({ segments, wildcard, trailingSlash }: PathTemplate, paths: ApiObject['spec']['paths']): string {
+  const fold = paths.case === 'Insensitive' ? foldSegment : (text: string): string => text;
+  const texts = segments.map(segment => (segment.kind === 'literal' ? fold(segment.literal) : '{}'));
+  return [...texts, wildcard ? '*' : '', paths.trailingSlash === 'Distinct' && trailingSlash ? '/' : ''].join('/');
 }
 
 function checkApp({ meta, spec }: ApiObject, context: ApiContext, report: ObjectReport): ObjectKey | undefined {

@@ -855,7 +855,7 @@ describe('warnings and notices', () => {
       API +
       authPolicy(
         'p',
-        'mode: Audit\nrequest: [{name: who, anyOf: [{jwt: {issuers: [corp], audiences: [Any]}}, {anonymous: {}}]}]',
+        'mode: Audit\nrequest: [{name: who, anyOf: [{jwt: {issuers: [corp], audiences: [Any]}}, {clientCertificate: {trust: devices}}, {anonymous: {}}]}]',
       );
     assert.deepEqual(compileYaml(text).snapshot.notices, [
       'AuthPolicy shop/p is in Audit mode: it denies nothing',
@@ -863,6 +863,26 @@ describe('warnings and notices', () => {
       'AuthPolicy shop/p, step who: tokens for any audience pass',
       'ClientTrust shop/devices: certificates forwarded in Client-Cert count from peers known by their address alone',
       'ClientTrust shop/devices: revocation is not checked',
+    ]);
+  });
+});
+
+describe('what a snapshot holds', () => {
+  test('only what the policies and Apis of this workload name', () => {
+    const text = API + SUPPORT + SUPPORT.replaceAll('metadata: {name: ', 'metadata: {namespace: other, name: ');
+    assert.equal(compileYaml(text).snapshot.issuers.size, 0);
+    const { snapshot } = compileYaml(text + authPolicy('p', `request: [{name: who, ${JWT}}]`));
+    assert.deepEqual([...snapshot.issuers.keys()], ['shop/corp']);
+    assert.equal(snapshot.trusts.size + snapshot.credentials.size + snapshot.deviceServices.size, 0);
+  });
+
+  test('two operations of one Api that match the same requests are an error', () => {
+    const twice = API.replace(
+      ']\n---',
+      ', {name: c, path: "/B/{other}/", methods: [GET]}, {name: d, path: "/b/{x}"}]\n---',
+    );
+    assert.deepEqual(violationsOf(twice), [
+      'Api shop/fleet spec.operations[3].path: matches the same requests as the operation "b", merge the two, or give one another path or method',
     ]);
   });
 });

@@ -12,7 +12,7 @@ import type { ErrorsPlan, Snapshot } from './model.ts';
 import { collectNotices } from './notices.ts';
 import { createPipelineFactory, type PipelineFactory } from './pipelines.ts';
 import { compilePolicies, type PolicySet } from './policies.ts';
-import type { Lookup } from './references.ts';
+import { resolveName, type Lookup } from './references.ts';
 import { createReport, nameObject, type Report } from './report.ts';
 import { NOTHING_REMEMBERED, rememberApis, type Remembered } from './remembered.ts';
 import { selects, settleApis, type SettledApis } from './settle-apis.ts';
@@ -69,13 +69,13 @@ export function compileSnapshot(input: CompileInput): CompileOutput {
   );
   const apis = settleApis({ workload, lookup, inventory, supporting, report, remembered, invalidIds });
   const policies = compilePolicies({ ...input, remembered, inventory, supporting, report, apis: apis.known });
-  const plans = mergeSupporting(supporting, [...policies.borrowed, ...apis.borrowed]);
+  const known = mergeSupporting(supporting, [...policies.borrowed, ...apis.borrowed]);
   const severity = input.source === 'files' ? 'error' : 'warning';
   const conflicts = { report, severity } as const;
   const factory = createPipelineFactory({
     ...conflicts,
     policyOf: policies.policyOf,
-    trusts: plans.trusts,
+    trusts: known.trusts,
     appAuthorities: workload.appAuthorities ?? (() => []),
   });
   const errors = compileErrors(policies.unmatched, conflicts);
@@ -83,6 +83,7 @@ export function compileSnapshot(input: CompileInput): CompileOutput {
   const held = input.invalid.map(object => holdApi(object, workload)).filter(api => api !== undefined);
   const listeners = createListeners(served, { ...conflicts, errors, held });
   reportTargets({ inventory, policies, apis: apis.known, workload, report, severity });
+  const plans = pickNamed(known, served, policies);
   const snapshot = freeze(input, { listeners, plans, policies, errors, served, report });
   return {
     snapshot,
@@ -177,6 +178,35 @@ function mergeSupporting(current: Supporting, borrowed: readonly Supporting[]): 
     plans.credentials.forEach((plan, key) => merged.credentials.set(key, plan));
   }
   return merged;
+}
+
+/** What this workload's policies and Apis name: a sidecar asks no issuer and holds no trust that it does not need. */
+function pickNamed(known: Supporting, served: readonly ServedApi[], policies: PolicySet): Supporting {
+  const named = createSupporting();
+  const needs = served.flatMap(({ draft }) => policies.policiesOf(draft).map(({ body }) => body?.needs));
+  const pick = <P>(keys: readonly (ObjectKey | undefined)[], from: Map<ObjectKey, P>, to: Map<ObjectKey, P>): void => {
+    for (const [key, plan] of from) if (keys.includes(key)) to.set(key, plan);
+  };
+  const drafts = served.map(({ draft }) => draft);
+  const peers = drafts.flatMap(({ trustedPeers }) => trustedPeers.map(({ trust }) => trust));
+  pick(
+    needs.flatMap(need => [...(need?.issuers ?? [])]),
+    known.issuers,
+    named.issuers,
+  );
+  pick([...needs.flatMap(need => [...(need?.trusts ?? [])]), ...peers], known.trusts, named.trusts);
+  pick(
+    needs.flatMap(need => [...(need?.services ?? [])]),
+    known.services,
+    named.services,
+  );
+  const ofServices = [...named.services.values()].map(({ namespace, spec }) =>
+    spec.tls?.credential === undefined ? undefined : resolveName(spec.tls.credential, namespace),
+  );
+  const ofPolicies = needs.flatMap(need => [...(need?.credentials ?? [])]);
+  const ofApis = drafts.map(({ credential }) => credential);
+  pick([...ofServices, ...ofPolicies, ...ofApis], known.credentials, named.credentials);
+  return named;
 }
 
 const rememberServices = ({ services }: Supporting): Remembered['services'] =>

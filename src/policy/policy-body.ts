@@ -1,4 +1,5 @@
 /** One policy compiled by itself: everything that does not depend on the route. Routes share it (pipelines.ts). */
+import { memberPath } from '../api/field-path.ts';
 import type { ErrorsSpec } from '../api/kinds/policy.ts';
 import type { ObjectKey } from '../api/object.ts';
 import type { ResponseStep, RequestStep } from '../api/kinds/steps.ts';
@@ -87,7 +88,7 @@ function readVariables({ kind, meta, spec }: PolicyObject, lookup: Lookup, repor
   const known = Object.create(null) as Record<string, string>;
   const missing = new Set<string>();
   for (const [name, source] of Object.entries(spec.variables)) {
-    const field = `spec.variables.${name}`;
+    const field = memberPath('spec.variables', name);
     if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) {
       report.error(field, { problem: 'is not a name that vars.<name> can read', fix: 'use letters, digits and _' });
     }
@@ -163,7 +164,7 @@ function compileErrorHeaders(
   return Object.keys(headers)
     .sort(compareBytes)
     .flatMap(name => {
-      const field = `spec.errors.headers.${name}`;
+      const field = memberPath('spec.errors.headers', name);
       const value = compileTemplate(headers[name] ?? '', 'header', NOTHING);
       if ('problem' in value) {
         report.error(field, value);

@@ -1,4 +1,5 @@
 /** Steps of a policy's request part: from the manifest to what the evaluator runs. */
+import { memberPath } from '../api/field-path.ts';
 import type { ObjectKey } from '../api/object.ts';
 import type {
   Alternative,
@@ -211,7 +212,7 @@ export function compileRespond(step: RespondStep, field: string, compiler: StepC
   const headers = Object.entries(step.headers)
     .sort(([a], [b]) => compareBytes(a, b))
     .flatMap(([name, source]) => {
-      const value = compiler.text(source, 'header', `${field}.headers.${name}`);
+      const value = compiler.text(source, 'header', memberPath(`${field}.headers`, name));
       return value === undefined ? [] : [{ name, value }];
     });
   const body = compiler.text(step.body, 'text', `${field}.body`);

@@ -1,4 +1,5 @@
 /** Supporting objects (TokenIssuer, ClientTrust, DeviceAuthService, BackendCredential) as plans in force. */
+import { memberPath } from '../api/field-path.ts';
 import type { ObjectKey } from '../api/object.ts';
 import type { ObjectOfKind, SallyportObject } from '../api/kinds/index.ts';
 import { SERVICE_ANSWER, SERVICE_REQUEST, type Environment } from './cel-environment.ts';
@@ -116,7 +117,7 @@ function compileService(
     compileText(source, place, SERVICE_REQUEST, field, on);
   const pairs = (entries: Readonly<Record<string, string>>, place: TextPlace, field: string) =>
     Object.entries(entries).flatMap(([name, source]) => {
-      const value = text(source, place, `${field}.${name}`);
+      const value = text(source, place, memberPath(field, name));
       return value === undefined ? [] : [{ name, value }];
     });
   const url = text(spec.url, 'path', 'spec.url');
