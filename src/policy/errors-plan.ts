@@ -1,5 +1,7 @@
 /** How denials look and which credential the app gets: per field, the narrowest scope that sets it (S5). */
+import type { ErrorOverride } from '../api/kinds/policy.ts';
 import type { ObjectKey } from '../api/object.ts';
+import type { Reason } from '../api/reasons.ts';
 import type { Severity } from '../api/violation.ts';
 import type { ErrorsPlan } from './model.ts';
 import type { Member } from './overrides.ts';
@@ -37,12 +39,12 @@ export function compileErrors(members: readonly Member[], context: ConflictConte
 
 /** Of several overrides for one reason the first written counts. */
 function compileOverrides(list: NonNullable<NonNullable<PolicyBody['errors']>['overrides']>): ErrorsPlan['overrides'] {
-  const overrides = new Map<string, object>();
+  const overrides = new Map<Reason, Pick<ErrorOverride, 'status' | 'message'>>();
   for (const { reasons, status, message } of list) {
     const value = { ...(status === undefined ? {} : { status }), ...(message === undefined ? {} : { message }) };
     for (const reason of reasons) if (!overrides.has(reason)) overrides.set(reason, value);
   }
-  return overrides as ErrorsPlan['overrides'];
+  return overrides;
 }
 
 /** The credential of one sort that a policy names for the app. */

@@ -89,9 +89,6 @@ function readVariables({ kind, meta, spec }: PolicyObject, lookup: Lookup, repor
   const missing = new Set<string>();
   for (const [name, source] of Object.entries(spec.variables)) {
     const field = memberPath('spec.variables', name);
-    if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) {
-      report.error(field, { problem: 'is not a name that vars.<name> can read', fix: 'use letters, digits and _' });
-    }
     if (kind === 'ClusterAuthPolicy' && source.secretKeyRef !== undefined && !spec.shareSecrets) {
       report.error(`${field}.secretKeyRef`, {
         problem: 'would bring a Secret of the cluster policy to tenants’ sidecars',

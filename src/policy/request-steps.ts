@@ -30,52 +30,42 @@ import { compareBytes } from './encoding.ts';
 
 /** The step, or undefined after reporting what is wrong with it. */
 export function compileRequestStep(step: RequestStep, compiler: StepCompiler): StepBody | undefined {
-  const { field } = compiler;
-  if (step.jwt !== undefined) return wrap('jwt', compileJwt(step.jwt, `${field}.jwt`, compiler));
-  if (step.clientCertificate !== undefined) {
-    return wrap(
-      'clientCertificate',
-      compileCertificate(step.clientCertificate, `${field}.clientCertificate`, compiler),
-    );
+  const { jwt, clientCertificate, anyOf, deviceAuth, authorize, rateLimit } = step;
+  const at = (member: string): string => `${compiler.field}.${member}`;
+  if (jwt !== undefined) return { type: 'jwt', jwt: compileJwt(jwt, at('jwt'), compiler) };
+  if (clientCertificate !== undefined) {
+    const compiled = compileCertificate(clientCertificate, at('clientCertificate'), compiler);
+    return compiled && { type: 'clientCertificate', clientCertificate: compiled };
   }
-  if (step.anyOf !== undefined) return compileAnyOf(step.anyOf, `${field}.anyOf`, compiler);
-  if (step.deviceAuth !== undefined) {
-    return wrap('deviceAuth', compileDeviceAuth(step.deviceAuth, `${field}.deviceAuth`, compiler));
+  if (anyOf !== undefined) return compileAnyOf(anyOf, at('anyOf'), compiler);
+  if (deviceAuth !== undefined) {
+    const compiled = compileDeviceAuth(deviceAuth, at('deviceAuth'), compiler);
+    return compiled && { type: 'deviceAuth', deviceAuth: compiled };
   }
-  if (step.authorize !== undefined) return compileAuthorize(step.authorize, `${field}.authorize`, compiler);
-  if (step.rateLimit !== undefined) {
-    return wrap('rateLimit', compileRateLimit(step.rateLimit, `${field}.rateLimit`, compiler));
+  if (authorize !== undefined) return compileAuthorize(authorize, at('authorize'), compiler);
+  if (rateLimit !== undefined) {
+    const compiled = compileRateLimit(rateLimit, at('rateLimit'), compiler);
+    return compiled && { type: 'rateLimit', rateLimit: compiled };
   }
-  if (step.requireHeader !== undefined) {
-    return {
-      type: 'requireHeader',
-      requireHeader: { ...step.requireHeader, name: step.requireHeader.name.toLowerCase() },
-    };
-  }
-  if (step.setHeaders !== undefined) {
-    return { type: 'setHeaders', setHeaders: compileSettings(step.setHeaders, `${field}.setHeaders`, compiler) };
-  }
-  if (step.removeHeaders !== undefined) {
-    return { type: 'removeHeaders', removeHeaders: step.removeHeaders.map(name => name.toLowerCase()) };
-  }
-  return step.respond === undefined
-    ? undefined
-    : wrap('respond', compileRespond(step.respond, `${field}.respond`, compiler));
+  return compileHeaderStep(step, compiler);
 }
 
-type Single = 'jwt' | 'clientCertificate' | 'deviceAuth' | 'rateLimit' | 'respond';
-type Content = {
-  jwt: CompiledJwt;
-  clientCertificate: CompiledCertificate;
-  deviceAuth: CompiledDeviceAuth;
-  rateLimit: CompiledRateLimit;
-  respond: CompiledRespond;
-};
-
-function wrap<T extends Single>(type: T, content: Content[T] | undefined): StepBody | undefined {
-  if (content === undefined) return undefined;
-  // The member is named like the type: the union of steps says so, and the compiler cannot follow a computed key.
-  return { type, [type]: content } as unknown as StepBody;
+function compileHeaderStep(
+  { requireHeader, setHeaders, removeHeaders, respond }: RequestStep,
+  compiler: StepCompiler,
+): StepBody | undefined {
+  const { field } = compiler;
+  if (requireHeader !== undefined) {
+    return { type: 'requireHeader', requireHeader: { ...requireHeader, name: requireHeader.name.toLowerCase() } };
+  }
+  if (setHeaders !== undefined) {
+    return { type: 'setHeaders', setHeaders: compileSettings(setHeaders, `${field}.setHeaders`, compiler) };
+  }
+  if (removeHeaders !== undefined) {
+    return { type: 'removeHeaders', removeHeaders: removeHeaders.map(name => name.toLowerCase()) };
+  }
+  const compiled = respond && compileRespond(respond, `${field}.respond`, compiler);
+  return compiled && { type: 'respond', respond: compiled };
 }
 
 function compileJwt(step: JwtStep, field: string, compiler: StepCompiler): CompiledJwt {
