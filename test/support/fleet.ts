@@ -2,7 +2,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import type { TestContext } from 'node:test';
 import { createDemoMaterial, type DemoMaterial, type DeviceName } from '../../src/demo/material.ts';
-import { type Answer, type Ask, Connection, openTls, type TlsClient } from './connection.ts';
+import { type Answer, type Ask, type Connection, openTls, type TlsClient } from './connection.ts';
 import { configMap, tlsSecret, type Manifest } from './manifests.ts';
 import { answerPlainly, type Behaviour, DeviceAuth, RecordingApp, TestIssuer } from './servers.ts';
 import { type Files, type Sidecar, type SidecarOptions, startSidecar } from './sidecar.ts';
