@@ -159,7 +159,8 @@ const peerOf = (socket: Socket): string => `${socket.remoteAddress ?? ''} ${sock
 function readKeyPair({ material }: Generation, secret: string): KeyPair | undefined {
   const data = material.secret(secret);
   const [cert, key] = [data?.get('tls.crt'), data?.get('tls.key')];
-  if (cert === undefined || key === undefined) return undefined;
+  // OpenSSL takes empty text for "no certificate", which would put the last good one out of force.
+  if (cert === undefined || key === undefined || cert.length === 0 || key.length === 0) return undefined;
   const pair = { cert: Buffer.from(cert).toString('latin1'), key: Buffer.from(key).toString('latin1') };
   try {
     createSecureContext(pair);
