@@ -18,7 +18,14 @@ export function* tryCertificate(step: CompiledCertificate): Generator<EvidenceRe
   return { passed: { certificate, principal: certificatePrincipal(certificate) } };
 }
 
-/** A stream is judged again at notAfter; where the trust does not look at it, the date has no effect (M7). */
+/** The second that notAfter names still belongs to the validity (RFC 5280 section 4.1.2.5). */
+const LAST_SECOND_MS = 1000;
+
+/**
+ * A stream is judged again when the last valid second is over: earlier it would pass once more. Where the trust does not
+ * look at the date, it has no effect (M7).
+ */
 export function applyCertificate(run: Run, certificate: CertificateFacts): void {
-  if (certificate.notAfter > run.now) run.limitTo(certificate.notAfter);
+  const over = certificate.notAfter + LAST_SECOND_MS;
+  if (over > run.now) run.limitTo(over);
 }

@@ -392,7 +392,7 @@ test('M7: an open stream is judged again without being counted again', () => {
   assert.deepEqual([verdict.verdict, counted], ['Permit', 0]);
 });
 
-test('M7: a permit says when to judge again: at exp, then when the tolerance is over, or at notAfter', () => {
+test('M7: a permit says when to judge again: at exp, then when the tolerance is over, or when the second of notAfter is', () => {
   const at = route([step({ type: 'jwt', jwt: jwt() })]);
   const until = (expiresAt: number) =>
     permitOf(judgeNow(at, { request: request([BEARER_LINE]), source: { token: () => token({}, { expiresAt }) } }))
@@ -400,7 +400,7 @@ test('M7: a permit says when to judge again: at exp, then when the tolerance is 
   assert.equal(until(NOW + 5000), NOW + 5000);
   assert.equal(until(NOW - 5000), NOW + 25_000);
   const certificate = () => verifiedCertificate({ notAfter: NOW + 7000 });
-  assert.equal(permitOf(judgeNow(example(), { source: { ...registered, certificate } })).validUntil, NOW + 7000);
+  assert.equal(permitOf(judgeNow(example(), { source: { ...registered, certificate } })).validUntil, NOW + 8000);
 });
 
 test('P7: RateLimit fields name no policy, and Retry-After is whole seconds', () => {
