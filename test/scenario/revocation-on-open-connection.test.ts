@@ -6,7 +6,15 @@ import { test, type TestContext } from 'node:test';
 import type { DemoMaterial } from '../../src/demo/material.ts';
 import type { IssuedCertificate } from '../../src/demo/pki.ts';
 import type { Connection } from '../support/connection.ts';
-import { describeMaterial, DEVICE, type Fleet, MATERIAL_FILE, openFleet, TELEMETRY, WEB_CLAIMS } from '../support/fleet.ts';
+import {
+  describeMaterial,
+  DEVICE,
+  type Fleet,
+  MATERIAL_FILE,
+  openFleet,
+  TELEMETRY,
+  WEB_CLAIMS,
+} from '../support/fleet.ts';
 import * as made from '../support/manifests.ts';
 import type { Behaviour } from '../support/servers.ts';
 import type { Files } from '../support/sidecar.ts';
@@ -176,11 +184,15 @@ test('an open stream ends when the policy no longer permits it, and stays when a
   const fleet = await open(t);
   const [socket] = await openWebSocket(fleet);
   const events = await openEvents(fleet, fleet.tls(), await fleet.webToken());
-  await fleet.sidecar.apply({ '41b.yaml': [made.authPolicy('extra', { request: [{ name: 'a', removeHeaders: ['X-A'] }] })] });
+  await fleet.sidecar.apply({
+    '41b.yaml': [made.authPolicy('extra', { request: [{ name: 'a', removeHeaders: ['X-A'] }] })],
+  });
   await socket.send('still here').wire.take(/still here/);
   assert.equal(events.wire.closed, false);
   const onlyDevices = { name: 'devices', authorize: { allow: [{ expression: 'has(cert.sha1)' }] } };
-  await fleet.sidecar.apply({ '41b.yaml': [made.authPolicy('extra', { ...made.onApi('fleet', 'device'), request: [onlyDevices] })] });
+  await fleet.sidecar.apply({
+    '41b.yaml': [made.authPolicy('extra', { ...made.onApi('fleet', 'device'), request: [onlyDevices] })],
+  });
   await events.wire.gone();
   await socket.send('and still here').wire.take(/and still here/);
 });
