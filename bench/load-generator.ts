@@ -88,10 +88,10 @@ class Worker {
     this.socket = socket;
     this.left = -1;
     this.text = '';
-    socket.on('data', chunk => {
+    socket.on('data', (chunk: Buffer) => {
       this.read(chunk);
     });
-    socket.on('error', error => {
+    socket.on('error', (error: Error) => {
       if (this.sentAt > 0) {
         this.sentAt = 0;
         fail(error.message);

@@ -125,3 +125,9 @@ export function startLoad(plan: LoadPlan): { child: ChildProcess; result: Promis
   });
   return { child, result };
 }
+
+/** What a program prints about itself; undefined when it is not on this machine. */
+export function readVersion(command: string, args: readonly string[], pattern: RegExp): string | undefined {
+  const { error, stdout, stderr } = spawnSync(command, args, { encoding: 'utf8' });
+  return error === undefined ? pattern.exec(stdout + stderr)?.[1] : undefined;
+}

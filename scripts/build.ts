@@ -1,6 +1,26 @@
 /** Bundles the program into dist/: one entry, late-loaded parts as chunks, so that a start reads only what it uses. */
 import { rmSync } from 'node:fs';
-import { build } from 'esbuild';
+import { build, type Plugin } from 'esbuild';
+
+/**
+ * Packages that only some configurations need and that are costly to evaluate (re2js: 10 MiB of tables), evaluated when
+ * they are first called. The value is what the code uses of them.
+ */
+const LATE: Readonly<Record<string, readonly [name: string, ...methods: string[]]>> = { re2js: ['RE2JS', 'compile'] };
+
+const evaluateLate: Plugin = {
+  name: 'evaluate-late',
+  setup(bundler) {
+    bundler.onResolve({ filter: new RegExp(`^(?:${Object.keys(LATE).join('|')})$`) }, ({ path, namespace }) =>
+      namespace === 'late' ? undefined : { path, namespace: 'late' },
+    );
+    bundler.onLoad({ filter: /.*/, namespace: 'late' }, ({ path }) => {
+      const [name, ...methods] = LATE[path] ?? [''];
+      const members = methods.map(method => `${method}: (...args) => require('${path}').${name}.${method}(...args)`);
+      return { contents: `export const ${name} = { ${members.join(', ')} };`, resolveDir: import.meta.dirname };
+    });
+  },
+};
 
 rmSync('dist', { recursive: true, force: true });
 await build({
@@ -12,9 +32,11 @@ await build({
   platform: 'node',
   target: 'node24',
   minify: true,
-  keepNames: false,
   legalComments: 'none',
-  sourcemap: false,
-  banner: { js: "import{createRequire as createRequireForBundle}from'node:module';const require=createRequireForBundle(import.meta.url);" },
+  plugins: [evaluateLate],
+  // Packages written for CommonJS call `require` for what Node has built in.
+  banner: {
+    js: "import{createRequire as createRequireForBundle}from'node:module';const require=createRequireForBundle(import.meta.url);",
+  },
   logLevel: 'warning',
 });

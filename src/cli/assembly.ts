@@ -3,9 +3,10 @@ import { createCredentials, type CredentialView } from '../credentials/credentia
 import { createDevices, type DeviceView } from '../devices/devices.ts';
 import { createLimits } from '../limits/limits.ts';
 import type { Fetcher } from '../outbound/fetcher.ts';
-import { compileSnapshot } from '../policy/compile.ts';
+import { compileSnapshot, type CompileOutput } from '../policy/compile.ts';
 import type { Remembered } from '../policy/remembered.ts';
 import type { Generation } from '../proxy/generation.ts';
+import type { Violation } from '../api/violation.ts';
 import type { Resources } from '../sources/source.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
 import { createTokens, type TokenView } from '../tokens/tokens.ts';
@@ -15,6 +16,8 @@ export interface Workload {
   readonly namespace: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly ports: Readonly<Record<string, number>>;
+  /** Authorities by which the app of a port is known, for hideBackend. */
+  readonly appAuthorities: (port: number) => readonly string[];
 }
 
 export interface AssemblyOptions {
@@ -34,6 +37,8 @@ export interface Assembly {
   accept(resources: Resources): void;
   /** Resolves when every issuer of the first generation was asked once, or after `ms`. */
   ready(ms: number): Promise<void>;
+  /** Gauges that only a moment can tell; call it before each exposition. */
+  refreshMetrics(): void;
   /** For status: no secrets. */
   describe(): Readonly<Record<string, unknown>>;
   close(): Promise<void>;
@@ -61,10 +66,13 @@ export function createAssembly(options: AssemblyOptions): Assembly {
     ...(options.meshCertificate === undefined ? {} : { meshCertificate: options.meshCertificate }),
     onChange: () => republish(),
   });
+  let refused: readonly Violation[] = [];
   let latest: Resources | undefined;
   let remembered: Remembered | undefined;
   let generation = 0;
   let views: Views | undefined;
+  let publishedAt: number | undefined;
+  let inForce: Pick<CompileOutput, 'snapshot' | 'idle'> | undefined;
 
   function republish(): void {
     if (latest === undefined) return;
@@ -92,18 +100,50 @@ export function createAssembly(options: AssemblyOptions): Assembly {
       devices: devices.prepare(snapshot.deviceServices, material, credentialView),
       credentials: credentialView,
     };
+    limits.keep(snapshot.counters);
     publish({ snapshot, material, limits, ...views });
+    publishedAt = clock();
+    inForce = { snapshot, idle: compiled.idle };
+    report(snapshot.violations);
+  }
+
+  /** What the compiler found, beside what the source has already logged. */
+  function report(violations: readonly Violation[]): void {
+    const errors = violations.filter(({ severity }) => severity === 'error').length;
+    if (errors > 0) telemetry.metrics.count('sallyport_policy_rejected_total', {}, errors);
+    for (const violation of violations) {
+      const { severity, object, field, problem, fix, position } = violation;
+      const fields = { object, field, problem, fix, file: position?.file, line: position?.line };
+      if (severity === 'error') telemetry.log.error(fields, 'configuration refused');
+      else telemetry.log.warn(fields, 'configuration questionable');
+    }
   }
 
   return {
     accept(resources) {
+      refused = resources.violations;
+      const errors = refused.filter(({ severity }) => severity === 'error').length;
+      if (errors > 0) telemetry.metrics.count('sallyport_policy_rejected_total', {}, errors);
       if (!resources.complete) return;
       latest = resources;
       republish();
     },
     ready: async ms => views?.tokens.ready(ms),
+    refreshMetrics() {
+      views?.tokens.status(); // sets the ages of keys
+      const { metrics } = telemetry;
+      metrics.gauge('sallyport_policy_generation', generation);
+      metrics.gauge('sallyport_allowances_active', 0); // allowances open intercepted ports: not in this version
+      if (publishedAt !== undefined) metrics.gauge('sallyport_policy_age_seconds', (clock() - publishedAt) / 1000);
+      for (const { key, certificate } of views?.credentials.status() ?? []) {
+        if (certificate === undefined) continue;
+        metrics.gauge('sallyport_certificate_expiry_timestamp_seconds', certificate.notAfter / 1000, { use: key });
+      }
+    },
     describe: () => ({
-      configuration: latest === undefined ? 'not loaded' : { hash: latest.hash, problems: latest.violations.length },
+      configuration: latest === undefined ? 'not loaded' : { hash: latest.hash },
+      problems: [...refused, ...(inForce?.snapshot.violations ?? [])].map(describeViolation),
+      idle: (inForce?.idle ?? []).map(({ object, why }) => `${object}: ${why}`),
       issuers: views?.tokens.status() ?? [],
       trusts: views?.trust.status() ?? [],
       deviceServices: views?.devices.status() ?? [],
@@ -116,4 +156,9 @@ export function createAssembly(options: AssemblyOptions): Assembly {
       await fetcher.close();
     },
   };
+}
+
+function describeViolation({ severity, object, field, problem, fix, position }: Violation): string {
+  const where = position === undefined ? object : `${position.file}:${position.line}`;
+  return `${severity}: ${where}${field === '' ? '' : `: ${field}`}: ${problem}; ${fix}`;
 }

@@ -10,6 +10,7 @@ import { LOG_LEVELS } from '../telemetry/log.ts';
 import { createAssembly } from './assembly.ts';
 import { EXIT, type RunCommand } from './io.ts';
 import { reportUsage, runCommandLine } from './options.ts';
+import { trimMemory } from './trim-memory.ts';
 import { findProblems, SIDECAR, type SidecarValues } from './sidecar-options.ts';
 
 /** Keys are fetched for at most this long before ready (runtime.md "Lifecycle"). */
@@ -52,6 +53,8 @@ async function serve(values: SidecarValues, cwd: string, signal: AbortSignal): P
       namespace: values.namespace ?? 'default',
       labels: values['workload-labels'] ?? {},
       ports: values['container-ports'] ?? {},
+      appAuthorities: port =>
+        values.app.filter(({ apiPort = port }) => apiPort === port).map(({ host, port: at }) => `${host}:${at}`),
     },
     fetcher,
     telemetry,
@@ -62,6 +65,7 @@ async function serve(values: SidecarValues, cwd: string, signal: AbortSignal): P
       ? {}
       : { meshCertificate: { certificateFile: file(values['mesh-certificate']), keyFile: file(values['mesh-key']) } }),
   });
+  telemetry.onExposition(() => assembly.refreshMetrics());
   const source = createFilesSource({
     directory: file(values.config),
     log,
@@ -70,6 +74,8 @@ async function serve(values: SidecarValues, cwd: string, signal: AbortSignal): P
   try {
     await source.start(resources => assembly.accept(resources));
     await assembly.ready(KEYS_WITHIN_MS);
+    // Before the first connection: nobody waits for it.
+    trimMemory();
     await proxy.start();
     await waitFor(signal);
     log.info({}, 'stopping: what is in flight may end');
@@ -91,7 +97,7 @@ async function openTelemetry(values: SidecarValues) {
   const output =
     values['log-format'] === 'pretty'
       ? (await import('../telemetry/pretty-output.ts')).createPrettyOutput()
-      : createLineOutput({ onDrop: () => undefined });
+      : createLineOutput({ onDrop: () => telemetry.metrics.count('sallyport_log_lines_dropped_total') });
   const telemetry = createTelemetry({
     level: values['log-level'],
     output,

@@ -142,10 +142,17 @@ function freeze(input: CompileInput, { listeners, plans, policies, errors, serve
     trusts: plans.trusts,
     deviceServices: plans.services,
     credentials: plans.credentials,
+    counters: collectCounters(served),
     errorsBeforeMatch: errors,
     notices: collectNotices([...used], plans, listeners),
     violations: report.violations,
   };
+}
+
+function collectCounters(served: readonly ServedApi[]): ReadonlySet<string> {
+  const pipelines = new Set(served.flatMap(({ routes = [] }) => routes.map(({ route }) => route.pipeline)));
+  const steps = [...pipelines].flatMap(pipeline => pipeline.steps);
+  return new Set(steps.flatMap(step => (step.type === 'rateLimit' ? [step.rateLimit.counter] : [])));
 }
 
 /** Objects that cannot be parsed now keep the plan that they had. */

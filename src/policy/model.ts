@@ -64,6 +64,8 @@ export interface Snapshot {
   readonly trusts: ReadonlyMap<ObjectKey, TrustPlan>;
   readonly deviceServices: ReadonlyMap<ObjectKey, DeviceServicePlan>;
   readonly credentials: ReadonlyMap<ObjectKey, CredentialPlan>;
+  /** Names of the rateLimit counters in force (CompiledRateLimit.counter): counters of other names may be forgotten. */
+  readonly counters: ReadonlySet<string>;
   /** How denials look before a match is known (S5). */
   readonly errorsBeforeMatch: ErrorsPlan;
   /** Everything that status must show although it is allowed: audiences [Any], revocation Disabled, acceptAddressTrust … */

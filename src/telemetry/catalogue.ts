@@ -50,10 +50,6 @@ export const CATALOGUE: ReadonlyMap<string, MetricDefinition> = new Map([
     'sallyport_revocation_soft_fails_total',
     counter('Certificates judged without a current revocation list, as mode SoftFail allows', 'trust'),
   ],
-  [
-    'sallyport_revocation_soft_fails_total',
-    counter('Certificates accepted by SoftFail without a revocation list that holds', 'trust'),
-  ],
   ['sallyport_policy_generation', gauge('Counts the configurations that came into force; 0: none yet')],
   ['sallyport_policy_age_seconds', gauge('Time since the configuration in force was published')],
   [

@@ -82,6 +82,7 @@ export function makeGeneration(parts: WorldParts = {}, number = 1, port = 8080):
     hash: `hash-${number}`,
     listeners: new Map([[port, plan]]),
     reservedHeaders: new Set(),
+    counters: new Set<string>(),
     issuers: new Map(),
     trusts: new Map(),
     deviceServices: new Map(),
