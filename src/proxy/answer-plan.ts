@@ -4,6 +4,7 @@ import { evaluateResponse, renderNeutralBody } from '../decision/response.ts';
 import type { Permit } from '../decision/verdict.ts';
 import { foldName } from '../http/head.ts';
 import type { HeaderEdit, ParsedFields, ResponseHead } from '../http/message.ts';
+import type { Route } from '../policy/model.ts';
 import type { BodyRewriting } from './body-rewriter.ts';
 import type { Exchange } from './exchange.ts';
 
@@ -46,4 +47,33 @@ function withOwnHeaders(
     all.set(name.toLowerCase(), { name, values });
   }
   return all;
+}
+
+/** Of the last answer on a connection to the app. Equal field lines are one and the same object there (http/recall.ts). */
+export interface RememberedAnswer {
+  readonly values: readonly string[];
+  readonly route: Route;
+  readonly status: number;
+  readonly plan: AnswerPlan;
+  /** The head as it was written to a client that keeps its connection; absent: it was written in another way. */
+  text?: string;
+}
+
+/**
+ * The remembered plan, if the answer repeats the last one and the policy reads nothing else: the response part is fixed,
+ * and neither body nor limits differ from request to request.
+ */
+export function recallAnswer({ permit, upstream, head: request }: Exchange, head: ResponseHead) {
+  const known = upstream?.remembered;
+  if (known === undefined || known.values !== head.values || known.status !== head.status) return undefined;
+  if (known.route !== permit?.route || request.method === 'HEAD' || permit.responseHeaders.length > 0) return undefined;
+  return known;
+}
+
+export function rememberAnswer({ permit, upstream, head: request }: Exchange, head: ResponseHead, plan: AnswerPlan) {
+  if (permit === undefined || upstream === undefined) return undefined;
+  const isFixed = !permit.route.pipeline.response.dynamic && plan.body === undefined && plan.rewrite === undefined;
+  const repeats = isFixed && permit.responseHeaders.length === 0 && request.method !== 'HEAD';
+  upstream.remembered = repeats ? { values: head.values, route: permit.route, status: head.status, plan } : undefined;
+  return upstream.remembered;
 }

@@ -7,7 +7,7 @@ import {
   type ResponseHead,
   type ResponseRendering,
 } from '../http/message.ts';
-import { planAnswer, type AnswerPlan } from './answer-plan.ts';
+import { planAnswer, recallAnswer, rememberAnswer, type AnswerPlan, type RememberedAnswer } from './answer-plan.ts';
 import { BodyRewriter } from './body-rewriter.ts';
 import { latin1, writeChunk, writeLastChunk } from './chunk-writer.ts';
 import { connectionHeader, type Exchange } from './exchange.ts';
@@ -83,9 +83,11 @@ export class Answer implements BodySink {
   #start(head: ResponseHead, chunk: Buffer, at: number): void {
     const exchange = this.#exchange;
     this.#head = head;
-    exchange.answeredAt = exchange.client.shared.monotonic();
-    const plan = planAnswer(exchange, head);
+    exchange.answeredAt = exchange.at;
+    let remembered = recallAnswer(exchange, head);
+    const plan = remembered?.plan ?? planAnswer(exchange, head);
     if (typeof plan === 'string') return exchange.fail(plan);
+    remembered ??= rememberAnswer(exchange, head, plan);
     this.#plan = plan;
     exchange.continueNoMore();
     exchange.status = plan.status;
@@ -94,7 +96,7 @@ export class Answer implements BodySink {
     if (head.framing.kind === 'chunked') this.#decoder = createChunkedDecoder();
     if (plan.body !== undefined) return this.#startReplaced(head, plan, plan.body, chunk, at);
     if (plan.rewrite !== undefined && head.framing.kind !== 'none') this.#rewriter = new BodyRewriter(plan.rewrite);
-    else this.#writeHead(head, plan);
+    else this.#writeHead(head, plan, remembered);
     this.#finishFirst(head, chunk, at);
   }
 
@@ -122,12 +124,15 @@ export class Answer implements BodySink {
     this.#end();
   }
 
-  #writeHead(head: ResponseHead, plan: AnswerPlan): void {
+  #writeHead(head: ResponseHead, plan: AnswerPlan, remembered?: RememberedAnswer): void {
     const exchange = this.#exchange;
     this.#framing = this.#chooseFraming(head, plan);
     this.#close = exchange.mustClose() || this.#framing.kind === 'until-close';
-    this.#pending = this.#render(head, plan);
     this.started = true;
+    // The same lines, framing and client: the same text.
+    const isPlain = !this.#close && exchange.head.version === '1.1' && remembered !== undefined;
+    if (!isPlain) this.#pending = this.#render(head, plan);
+    else this.#pending = remembered.text ??= this.#render(head, plan);
   }
 
   #render(head: ResponseHead, plan: AnswerPlan): string {

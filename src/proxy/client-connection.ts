@@ -1,7 +1,8 @@
 /** One connection of a client: reads heads, lets one exchange at a time happen, holds what is pipelined, ends in order. */
 import type { Socket } from 'node:net';
 import type { Reason } from '../api/reasons.ts';
-import { createRequestReader, type RequestHead, type RequestReader } from '../http/message.ts';
+import { createRequestReader, type FieldLines, type RequestHead, type RequestReader } from '../http/message.ts';
+import type { Peer } from '../trust/trust.ts';
 import { Exchange } from './exchange.ts';
 import type { Handshake } from './handshake.ts';
 import type { ActiveListener, Listener } from './listener.ts';
@@ -39,6 +40,10 @@ export class ClientConnection implements Sweepable {
   readonly handshake: Handshake | undefined;
   /** Whether the peer's address is a trusted one, remembered for the generation it was worked out for. */
   peerTrust: { readonly active: ActiveListener; readonly trusted: boolean } | undefined;
+  /** X-Forwarded-* of its requests, remembered with the host that they name. */
+  forwarding: { readonly host: string; readonly lines: FieldLines } | undefined;
+  /** Who it is where nobody is trusted. */
+  stranger: Peer | undefined;
   /** The client has sent its FIN: no request after those already here. */
   ended = false;
   /** An app connection that NTLM has tied to this client. */

@@ -63,6 +63,8 @@ export class Exchange implements UpstreamUser, Rejudged {
   verdict: Verdict | undefined;
   answer: Answer | undefined;
   upstream: Upstream | undefined;
+  /** Monotonic time of what happens now: read once an event, since reading it costs. */
+  at: number;
   /** Monotonic times; 0: not yet. */
   decidedAt = 0;
   sentAt = 0;
@@ -87,6 +89,7 @@ export class Exchange implements UpstreamUser, Rejudged {
     this.head = head;
     this.body = new RequestBody(head.framing);
     this.startedAt = client.shared.monotonic();
+    this.at = this.startedAt;
   }
 
   /** `rest` came behind the head: body, or the next request. */
@@ -130,6 +133,7 @@ export class Exchange implements UpstreamUser, Rejudged {
   /** Something came about asynchronously; the client may be gone by now. */
   #resume(continuation: () => void): void {
     if (this.#phase === 'done') return;
+    this.#tick();
     try {
       continuation();
     } catch (error) {
@@ -137,9 +141,14 @@ export class Exchange implements UpstreamUser, Rejudged {
     }
   }
 
+  #tick(): void {
+    this.at = this.client.shared.monotonic();
+  }
+
   #settle(verdict: Verdict): void {
+    this.#tick();
     this.verdict = verdict;
-    this.decidedAt = this.client.shared.monotonic();
+    this.decidedAt = this.at;
     this.#deadline = Infinity;
     if (verdict.verdict === 'Deny' || verdict.verdict === 'Respond') return this.reply(verdict);
     this.permit = verdict;
@@ -148,9 +157,9 @@ export class Exchange implements UpstreamUser, Rejudged {
   }
 
   #scheduleRejudge(permit: Permit): void {
-    const { clock } = this.client.shared;
-    const untilInvalid = permit.validUntil === undefined ? Infinity : Math.max(0, permit.validUntil - clock());
-    this.rejudgeAt = this.client.shared.monotonic() + Math.min(REJUDGE_MS, untilInvalid);
+    const { validUntil } = permit;
+    const untilInvalid = validUntil === undefined ? Infinity : Math.max(0, validUntil - this.client.shared.clock());
+    this.rejudgeAt = this.at + Math.min(REJUDGE_MS, untilInvalid);
   }
 
   /** Denies before a policy could. */
@@ -214,9 +223,8 @@ export class Exchange implements UpstreamUser, Rejudged {
   complete(close: boolean): void {
     if (this.#phase === 'done') return;
     this.#phase = 'done';
-    const now = this.client.shared.monotonic();
-    recordRequest(this, now);
-    this.client.finish(close, now);
+    recordRequest(this, this.at);
+    this.client.finish(close, this.at);
   }
 
   /** Ends a stream that has begun so that nobody takes it for whole. */
@@ -224,7 +232,7 @@ export class Exchange implements UpstreamUser, Rejudged {
     if (this.#phase === 'done') return;
     this.#phase = 'done';
     this.#dropUpstream();
-    recordRequest(this, this.client.shared.monotonic());
+    recordRequest(this, this.at);
     this.client.reset();
   }
 
@@ -267,16 +275,23 @@ export class Exchange implements UpstreamUser, Rejudged {
       return this.onUpstreamReady(pinned);
     }
     pinned?.destroy();
-    const cancel = outgoing.pool.acquire(this, fresh);
+    const cancel = outgoing.pool.acquire(this, fresh, this.at);
     if (cancel === undefined) return;
     this.#cancelDial = cancel;
     if (!this.body.complete) this.client.pause();
   }
 
   onUpstreamReady(upstream: Upstream): void {
+    // At once when a connection was idle; after a dial the clock has moved.
+    if (this.#cancelDial !== undefined) this.#tick();
     this.#cancelDial = undefined;
     this.upstream = upstream;
-    this.#resume(() => this.#write(upstream));
+    if (this.#phase === 'done') return upstream.destroy();
+    try {
+      this.#write(upstream);
+    } catch (error) {
+      this.client.fault(error);
+    }
   }
 
   #write(upstream: Upstream): void {
@@ -291,7 +306,7 @@ export class Exchange implements UpstreamUser, Rejudged {
     if (this.head.expectContinue) {
       upstream.socket.write(text, 'latin1');
       this.#phase = 'expecting';
-      this.#deadline = this.client.shared.monotonic() + EXPECT_MS;
+      this.#deadline = this.at + EXPECT_MS;
       // The client's FIN or reset is to be heard; its body is held by onClientData.
       return this.client.resume();
     }
@@ -318,7 +333,7 @@ export class Exchange implements UpstreamUser, Rejudged {
 
   /** The request is with the app as a whole. */
   #sent(): void {
-    this.sentAt = this.client.shared.monotonic();
+    this.sentAt = this.at;
     if (this.answer?.started !== true) this.#deadline = this.sentAt + (this.#outgoing?.responseMs ?? 0);
   }
 
@@ -337,15 +352,15 @@ export class Exchange implements UpstreamUser, Rejudged {
 
   /** Some byte has moved. */
   #touch(): void {
-    const now = this.client.shared.monotonic();
     const idle = this.#outgoing?.idleMs ?? 0;
     const waitsForClient = !this.body.complete && this.answer?.started !== true && !this.body.blocked;
-    this.#deadline = now + (waitsForClient ? (this.route?.api.bodyIdleMs ?? idle) : idle);
+    this.#deadline = this.at + (waitsForClient ? (this.route?.api.bodyIdleMs ?? idle) : idle);
   }
 
   // --- what the client does meanwhile
 
   onClientData(chunk: Buffer): void {
+    this.#tick();
     if (this.#tunnel !== undefined) {
       this.#touch();
       return this.#tunnel.fromClient(chunk);
@@ -361,6 +376,7 @@ export class Exchange implements UpstreamUser, Rejudged {
   }
 
   onClientEnd(): void {
+    this.#tick();
     if (this.#tunnel !== undefined) return this.#tunnel.clientEnded();
     // A FIN after a whole request is no abort; within a body it is.
     if (!this.body.complete) this.abort();
@@ -368,15 +384,17 @@ export class Exchange implements UpstreamUser, Rejudged {
 
   onClientClosed(): void {
     if (this.#phase === 'done') return;
+    this.#tick();
     this.#phase = 'done';
     this.#dropUpstream();
-    if (this.verdict !== undefined) recordRequest(this, this.client.shared.monotonic());
+    if (this.verdict !== undefined) recordRequest(this, this.at);
   }
 
   // --- what the app does
 
   onUpstreamData(chunk: Buffer): void {
     try {
+      this.#tick();
       this.#touch();
       if (this.#tunnel !== undefined) return this.#tunnel.fromApp(chunk);
       this.answer ??= new Answer(this);
@@ -453,7 +471,7 @@ export class Exchange implements UpstreamUser, Rejudged {
       else if (upstream.tied || isPinning(head)) {
         if (close) upstream.destroy();
         else client.pinned = upstream.tie();
-      } else upstream.release(head.keepAliveTimeoutMs);
+      } else upstream.release(head.keepAliveTimeoutMs, this.at);
     }
     this.complete(close || !this.body.complete);
   }
@@ -461,7 +479,7 @@ export class Exchange implements UpstreamUser, Rejudged {
   /** The app's side of a tunnel is gone. After its FIN the client may still be reading. */
   closeTunnel(): void {
     if (!this.client.socket.writableEnded) return this.abort();
-    this.#deadline = this.client.shared.monotonic() + TUNNEL_CLOSE_MS;
+    this.#deadline = this.at + TUNNEL_CLOSE_MS;
   }
 
   /** 101 was answered to the WebSocket that was asked for. `first` came behind its head. */
@@ -469,7 +487,7 @@ export class Exchange implements UpstreamUser, Rejudged {
     const { client, upstream } = this;
     if (upstream === undefined) return;
     this.status = 101;
-    this.answeredAt = client.shared.monotonic();
+    this.answeredAt = this.at;
     this.#tunnel = openTunnel({ client: client.socket, app: upstream.socket, exchange: this });
     client.socket.write(head, 'latin1');
     if (first !== undefined) this.#tunnel.fromApp(first);
@@ -498,6 +516,7 @@ export class Exchange implements UpstreamUser, Rejudged {
 
   /** The permit of a stream holds under the generation in force. */
   renew(permit: Permit, active: ActiveListener): void {
+    this.#tick();
     this.active = active;
     this.#scheduleRejudge(permit);
   }
@@ -505,6 +524,7 @@ export class Exchange implements UpstreamUser, Rejudged {
   /** A stream is no longer permitted: it ends. */
   revoke(denial: Denial | Respond): void {
     if (this.#phase === 'done') return;
+    this.#tick();
     this.failure = denial.verdict === 'Deny' ? denial.reason : undefined;
     if (this.answer?.started === true || this.#tunnel !== undefined) return this.abort();
     this.verdict = denial;

@@ -132,7 +132,31 @@ interface Extra {
 }
 
 /** What we say of the request, where neither the policy nor a trusted peer has said it. */
-function extraLines({ exchange, view, target, edits, trusted }: Extra): FieldLines {
+function extraLines(extra: Extra): FieldLines {
+  const { exchange, view, target, edits, trusted } = extra;
+  const { head, client, requestId } = exchange;
+  if (edits.size > 0 || trusted || target.fixed !== undefined) return extraLinesBesides(extra);
+  const isTraced = head.lower.includes('traceparent');
+  const trace = isTraced ? '' : `\r\ntraceparent: ${client.shared.ids.nextTraceParent()}`;
+  // Every part is whole field lines, or made of hex digits here.
+  const lines = `${forwardingLines(exchange, view)}\r\nX-Request-Id: ${requestId}${trace}` as FieldLines;
+  return head.upgradeWebSocket ? ((lines + UPGRADE) as FieldLines) : lines;
+}
+
+/** The same for every request of a connection that names the same host. */
+function forwardingLines({ head, client }: Exchange, view: RequestView): FieldLines {
+  const host = findSingle(head, 'host') ?? '';
+  if (client.forwarding?.host === host) return client.forwarding.lines;
+  const lines = renderFields([
+    ['X-Forwarded-For', client.peer],
+    ['X-Forwarded-Proto', view.scheme],
+    ...(host === '' ? [] : [['X-Forwarded-Host', host] as const]),
+  ]);
+  client.forwarding = { host, lines };
+  return lines;
+}
+
+function extraLinesBesides({ exchange, view, target, edits, trusted }: Extra): FieldLines {
   const { head, client, requestId } = exchange;
   const fields: [string, string][] = [];
   const add = (lower: string, name: string, value: string): void => {
@@ -147,6 +171,5 @@ function extraLines({ exchange, view, target, edits, trusted }: Extra): FieldLin
   add('x-request-id', 'X-Request-Id', requestId);
   if (!head.lower.includes('traceparent')) add('traceparent', 'traceparent', client.shared.ids.nextTraceParent());
   const lines = renderFields(fields);
-  // Both parts are whole field lines.
   return head.upgradeWebSocket ? ((lines + UPGRADE) as FieldLines) : lines;
 }

@@ -9,9 +9,9 @@ export interface Pool {
   readonly home: UpstreamHome;
   /**
    * Calls `user.onUpstreamReady`, at once when a connection is idle (and `fresh` does not forbid it), or
-   * `user.onUpstreamFailed`. Returns what cancels a dial that is under way.
+   * `user.onUpstreamFailed`; `now` is monotonic. Returns what cancels a dial that is under way.
    */
-  acquire(user: UpstreamUser, fresh: boolean): CancelDial | undefined;
+  acquire(user: UpstreamUser, fresh: boolean, now: number): CancelDial | undefined;
   /** A generation was published: unless the pool is used again soon, its idle connections close. */
   markStale(): void;
   /** Closes what is idle; what is in use closes when it is released. */
@@ -38,10 +38,10 @@ export function createPool(target: AppTarget, { guard, monotonic, sweep }: PoolD
   let staleAt = Infinity;
 
   const home: UpstreamHome = {
-    park: (upstream, keepAliveMs) => {
+    park: (upstream, keepAliveMs, now) => {
       const lifetime = keepAliveMs === undefined ? target.timeouts.poolIdle : keepAliveMs - 1000;
       if (closed || lifetime <= 0 || idle.length >= MOST_IDLE) return false;
-      upstream.idleUntil = monotonic() + lifetime;
+      upstream.idleUntil = now + lifetime;
       idle.push(upstream);
       return true;
     },
@@ -64,8 +64,7 @@ export function createPool(target: AppTarget, { guard, monotonic, sweep }: PoolD
   };
   sweep.add(swept);
 
-  const takeIdle = (): Upstream | undefined => {
-    const now = idle.length > 0 ? monotonic() : 0;
+  const takeIdle = (now: number): Upstream | undefined => {
     for (let upstream = idle.pop(); upstream !== undefined; upstream = idle.pop()) {
       if (upstream.idleUntil > now && upstream.socket.writable) return upstream;
       upstream.destroy();
@@ -83,9 +82,9 @@ export function createPool(target: AppTarget, { guard, monotonic, sweep }: PoolD
 
   return {
     home,
-    acquire: (user, fresh) => {
+    acquire: (user, fresh, now) => {
       staleAt = Infinity;
-      const upstream = fresh ? undefined : takeIdle();
+      const upstream = fresh ? undefined : takeIdle(now);
       if (upstream === undefined) return dialFor(user);
       upstream.user = user;
       user.onUpstreamReady(upstream);

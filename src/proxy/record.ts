@@ -1,4 +1,5 @@
 /** One finished request, as telemetry sees it. */
+import type { RequestRecord } from '../telemetry/telemetry.ts';
 import type { Exchange } from './exchange.ts';
 
 /** Status of a request whose client left before an answer began. */
@@ -11,7 +12,7 @@ export function recordRequest(exchange: Exchange, now: number): void {
   const reason = exchange.failure ?? denied?.reason;
   const label = verdict.verdict === 'Respond' ? verdict.label : denied?.label;
   const { principal } = verdict;
-  client.shared.telemetry.request({
+  const record: Writable<RequestRecord> = {
     requestId: exchange.requestId,
     method: head.method,
     api: route?.api.key ?? '',
@@ -19,18 +20,22 @@ export function recordRequest(exchange: Exchange, now: number): void {
     template: route?.template ?? '',
     status: exchange.status === 0 ? CLIENT_CLOSED : exchange.status,
     verdict: verdict.verdict,
-    ...(reason === undefined ? {} : { reason }),
-    ...(label === undefined ? {} : { step: label }),
-    ...(denied?.origin === undefined ? {} : { policy: denied.origin.key }),
-    ...(principal === undefined ? {} : { principalKind: principal.kind }),
-    ...(principal?.certificate === undefined ? {} : { certificateSha256: principal.certificate.sha256 }),
-    ...(principal?.issuer === undefined ? {} : { issuer: principal.issuer }),
     auditDenials: verdict.auditDenials,
     totalMs: now - exchange.startedAt,
     decideMs: decidedAt === 0 ? now - exchange.startedAt : decidedAt - exchange.startedAt,
-    ...(exchange.deviceAuthMs === 0 ? {} : { deviceAuthMs: exchange.deviceAuthMs }),
-    ...(answeredAt === 0 || sentAt === 0 ? {} : { appMs: answeredAt - sentAt }),
     bytesIn: exchange.body.bytes,
     bytesOut: exchange.bytesOut,
-  });
+  };
+  if (reason !== undefined) record.reason = reason;
+  if (label !== undefined) record.step = label;
+  if (denied?.origin !== undefined) record.policy = denied.origin.key;
+  if (principal !== undefined) record.principalKind = principal.kind;
+  if (principal?.certificate !== undefined) record.certificateSha256 = principal.certificate.sha256;
+  if (principal?.issuer !== undefined) record.issuer = principal.issuer;
+  if (exchange.deviceAuthMs !== 0) record.deviceAuthMs = exchange.deviceAuthMs;
+  if (answeredAt !== 0 && sentAt !== 0) record.appMs = answeredAt - sentAt;
+  client.shared.telemetry.request(record);
 }
+
+/** While it is put together. */
+type Writable<T> = { -readonly [K in keyof T]: T[K] };

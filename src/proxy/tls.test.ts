@@ -4,15 +4,7 @@ import { connect, createServer, type AddressInfo } from 'node:net';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { createAuthority } from '../demo/pki.ts';
 import type { PresentedCertificate } from '../trust/trust.ts';
-import {
-  connectSecure,
-  deviceAuthority,
-  issueServer,
-  listenerTls,
-  material,
-  openSecureWire,
-  tlsSecret,
-} from './testing/secure.ts';
+import { deviceAuthority, issueServer, listenerTls, material, openSecureWire, tlsSecret } from './testing/secure.ts';
 import { startWorld, type World, type WorldParts } from './testing/world.ts';
 import { echoHeads, openWire, startApp, type App } from './testing/wire.ts';
 
@@ -72,7 +64,7 @@ describe('TLS towards clients', () => {
       const opened = openSecureWire(port, { servername, checkServerIdentity: () => undefined });
       if (served === undefined) return assert.rejects(opened);
       const wire = await opened;
-      const socket = wire.socket as ReturnType<typeof connectSecure>;
+      const socket = wire.secure;
       assert.equal(socket.getPeerCertificate().subject.CN, served);
       socket.destroy();
     });
@@ -89,10 +81,7 @@ describe('TLS towards clients', () => {
       servername: 'fleet.example.com.',
       checkServerIdentity: () => undefined,
     });
-    assert.equal(
-      (wire.socket as ReturnType<typeof connectSecure>).getPeerCertificate().subject.CN,
-      'fleet.example.com',
-    );
+    assert.equal(wire.secure.getPeerCertificate().subject.CN, 'fleet.example.com');
     wire.socket.destroy();
   });
 
@@ -120,7 +109,7 @@ describe('TLS towards clients', () => {
     const { port } = await start();
     await assert.rejects(openSecureWire(port, { ALPNProtocols: ['h2'] }));
     const wire = await openSecureWire(port, { ALPNProtocols: ['h2', 'http/1.1'] });
-    assert.equal((wire.socket as ReturnType<typeof connectSecure>).alpnProtocol, 'http/1.1');
+    assert.equal(wire.secure.alpnProtocol, 'http/1.1');
     wire.socket.destroy();
   });
 
@@ -129,12 +118,12 @@ describe('TLS towards clients', () => {
       const { port } = await start();
       const bounds = { minVersion: version, maxVersion: version };
       const first = await openSecureWire(port, bounds);
-      const socket = first.socket as ReturnType<typeof connectSecure>;
+      const socket = first.secure;
       let session = socket.getSession();
       socket.on('session', later => (session = later));
       await first.send(GET).takeAnswer();
       const second = await openSecureWire(port, { ...bounds, ...(session === undefined ? {} : { session }) });
-      assert.equal((second.socket as ReturnType<typeof connectSecure>).isSessionReused(), false);
+      assert.equal(second.secure.isSessionReused(), false);
       socket.destroy();
       second.socket.destroy();
     });
@@ -143,7 +132,7 @@ describe('TLS towards clients', () => {
   test('renegotiation is refused', async () => {
     const { port } = await start();
     const wire = await openSecureWire(port, { maxVersion: 'TLSv1.2' });
-    const socket = wire.socket as ReturnType<typeof connectSecure>;
+    const socket = wire.secure;
     const refused = await new Promise<boolean>(resolve => {
       socket.once('error', () => resolve(true));
       socket.once('close', () => resolve(true));
@@ -177,8 +166,7 @@ describe('TLS towards clients', () => {
     const next = issueServer('fleet.example.com');
     running.publish({ material: material({ 'shop/fleet-tls': tlsSecret(next) }), plan: { tls: listenerTls() } });
     const fresh = await openSecureWire(running.port);
-    const serialOf = (wire: typeof fresh): string =>
-      (wire.socket as ReturnType<typeof connectSecure>).getPeerCertificate().serialNumber;
+    const serialOf = (wire: typeof fresh): string => wire.secure.getPeerCertificate().serialNumber;
     assert.equal(serialOf(fresh), next.serial);
     assert.equal((await before.send(GET).takeAnswer()).status, 200);
     before.socket.destroy();

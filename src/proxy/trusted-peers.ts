@@ -26,7 +26,7 @@ function addRange(ranges: BlockList, cidr: string): void {
 export function describePeer(client: ClientConnection, active: ActiveListener, now: number): Peer {
   const own = client.handshake?.presented;
   const { trustedPeers } = active.plan;
-  if (trustedPeers.length === 0) return { own, byAddress: false, provedBy: [] };
+  if (trustedPeers.length === 0) return (client.stranger ??= { own, byAddress: false, provedBy: [] });
   if (client.peerTrust?.active !== active) {
     client.peerTrust = { active, trusted: active.isTrustedAddress(client.peer) };
   }

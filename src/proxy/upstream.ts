@@ -1,6 +1,7 @@
 /** One connection to the app: idle in its pool, or at the service of one exchange. */
 import type { Socket } from 'node:net';
 import type { Reason } from '../api/reasons.ts';
+import type { RememberedAnswer } from './answer-plan.ts';
 import { createResponseReader, type ResponseReader } from '../http/message.ts';
 
 /** Who uses a connection. Nothing is called any more once the connection was released or destroyed. */
@@ -21,7 +22,7 @@ export const RESPONSE_LIMITS = { headBytes: 128 * 1024, headers: 500, targetByte
 
 export interface UpstreamHome {
   /** Takes back a connection that is clean; false: it is not wanted. */
-  park(upstream: Upstream, keepAliveMs: number | undefined): boolean;
+  park(upstream: Upstream, keepAliveMs: number | undefined, now: number): boolean;
   /** The connection has ended, idle or in use. */
   forget(upstream: Upstream): void;
 }
@@ -32,6 +33,8 @@ export class Upstream {
   user: UpstreamUser | undefined;
   /** An answer has come over it before: the app may have closed it meanwhile, so one retry is fair. */
   reused = false;
+  /** What was planned for the last answer, which the next one often repeats byte for byte. */
+  remembered: RememberedAnswer | undefined;
   /** By Negotiate or NTLM. */
   tied = false;
   /** Monotonic time after which it is not used again; counts while it is parked. */
@@ -63,13 +66,13 @@ export class Upstream {
   }
 
   /** Back to the pool, after a complete answer to a complete request with nothing left over. */
-  release(keepAliveMs: number | undefined): void {
+  release(keepAliveMs: number | undefined, now: number): void {
     this.user = undefined;
     this.reused = true;
     this.reader.reset();
     // A pause for back-pressure must not outlive the exchange: an idle connection has to hear the app's FIN.
     if (this.socket.isPaused()) this.socket.resume();
-    if (!this.home.park(this, keepAliveMs)) this.destroy();
+    if (!this.home.park(this, keepAliveMs, now)) this.destroy();
   }
 
   /** From now on it belongs to one client: what it was authenticated as is never lent to another. */

@@ -20,7 +20,7 @@ describe('a WebSocket', () => {
       assert.match(head, /Sec-WebSocket-Accept: s3pP/);
       assert.match(head, /Connection: Upgrade\r\nUpgrade: websocket\r\n/);
       await wire.take(/^first/);
-      await wire.send('\x81\x85abcdefghi').socket;
+      wire.send('\x81\x85abcdefghi');
       await behind.take(/\x81\x85abcdefghi/);
       behind.send('\x81\x02ok');
       await wire.take(/\x81\x02ok/);

@@ -44,6 +44,14 @@ export function listenerTls(parts: Partial<ListenerTls> = {}): ListenerTls {
   };
 }
 
+export class SecureWire extends Wire {
+  readonly secure: TLSSocket;
+  constructor(socket: TLSSocket) {
+    super(socket);
+    this.secure = socket;
+  }
+}
+
 /** A TLS client that trusts the test's server authority. */
 export function connectSecure(port: number, options: ConnectionOptions = {}): TLSSocket {
   return connect({
@@ -56,12 +64,12 @@ export function connectSecure(port: number, options: ConnectionOptions = {}): TL
 }
 
 /** Resolves when the handshake is done; rejects when it is refused. */
-export async function openSecureWire(port: number, options: ConnectionOptions = {}): Promise<Wire> {
+export async function openSecureWire(port: number, options: ConnectionOptions = {}): Promise<SecureWire> {
   const socket = connectSecure(port, options);
   await new Promise<void>((resolve, reject) => {
     socket.once('secureConnect', resolve);
     socket.once('error', reject);
     socket.once('close', () => reject(new Error('closed in the handshake')));
   });
-  return new Wire(socket);
+  return new SecureWire(socket);
 }
