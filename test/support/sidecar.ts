@@ -31,6 +31,8 @@ export interface SidecarOptions {
 
 export type LogLine = Readonly<Record<string, unknown>>;
 
+const isConfigurationRead = (line: LogLine): boolean => line['msg'] === 'configuration read';
+
 export interface Reply {
   readonly status: number;
   readonly body: string;
@@ -84,7 +86,7 @@ export class Sidecar {
   async apply(files: Files): Promise<void> {
     const from = this.lines.length;
     await writeFiles(this.manifests, files);
-    await this.line('configuration read', line => line['msg'] === 'configuration read', from);
+    await this.line('configuration read', isConfigurationRead, from);
   }
 
   get manifests(): string {
@@ -174,6 +176,8 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
       const reply = options.until === 'listening' ? await sidecar.livez() : await sidecar.readyz();
       return reply.status === 200;
     });
+    // What is applied from now on is told apart by its own line.
+    await sidecar.line('the first configuration', isConfigurationRead);
   } catch (error) {
     const { output } = sidecar;
     await sidecar.close();
