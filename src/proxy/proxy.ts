@@ -51,7 +51,7 @@ export function createProxy(deps: ProxyDeps): Proxy {
     generation: current?.snapshot.generation ?? 0,
     hash: current?.snapshot.hash ?? '',
     ready: findProblems().length === 0,
-    problems: findProblems(),
+    notReady: findProblems(),
     draining: state.draining,
     overloaded: state.overloaded,
     listeners: listeners.map(describeListener),
