@@ -48,15 +48,15 @@ const policyOf = (name: string, ...request: readonly made.Spec[]): readonly made
 
 /** What is wrong, and what the log must say of it. */
 const BAD: Readonly<Record<string, { readonly files: Files; readonly says: RegExp }>> = {
-  'a file is no YAML': { files: { 'closed.yaml': 'kind: AuthPolicy\n  metadata: [\n' }, says: /YAML|indent|flow|map/i },
+  'a file is no YAML': { files: { 'closed.yaml': 'kind: AuthPolicy\n  metadata: [\n' }, says: /stands on the line/ },
   'a file is empty bytes and binary': { files: { 'closed.yaml': '\u0000\u0001' }, says: /./ },
   'an object has a field that nobody knows': {
     files: { 'closed.yaml': [made.authPolicy('closed', { ...made.onApi('fleet', 'closed'), reqest: [] })] },
-    says: /reqest|unknown/i,
+    says: /reqest is not a known field/,
   },
   'an object has a step that nobody knows': {
     files: { 'closed.yaml': policyOf('closed', made.OPEN, { name: 'x', telepathy: {} }) },
-    says: /telepathy/,
+    says: /telepathy is not a known field/,
   },
   'an object uses a step that is not built yet': {
     files: { 'closed.yaml': policyOf('closed', made.OPEN, { name: 'x', ipFilter: { allow: ['10.0.0.0/8'] } }) },
@@ -101,10 +101,10 @@ for (const [what, { files, says }] of Object.entries(BAD)) {
       ({ level, problem }) => level === 'error' && problem !== undefined,
       from,
     );
-    assert.match(String(line['problem']), says);
+    assert.match(`${String(line['field'])} ${String(line['problem'])}`, says);
     assert.match(String(line['file']), /closed\.yaml$/);
     assert.ok(Number(line['line']) >= 1);
-    assert.equal(await sidecar.metric('sallyport_policy_rejected_total'), rejected + 1);
+    assert.ok((await sidecar.metric('sallyport_policy_rejected_total')) > rejected);
     const status = JSON.stringify(await sidecar.status());
     assert.ok(status.includes('closed'), `status names it: ${status}`);
     assert.equal((await sidecar.readyz()).status, 200, 'what is in force is good');
