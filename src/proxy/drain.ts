@@ -9,14 +9,16 @@ const LOOK_MS = 20;
  * WebSockets and streams end then.
  */
 export async function endConnections(listeners: readonly Listener[], timeoutMs: number): Promise<void> {
-  for (const listener of listeners) {
-    listener.stop();
-    for (const connection of listener.connections) connection.closeIdle();
-  }
+  for (const listener of listeners) listener.stop();
+  closeIdle(listeners);
   await untilEmpty(listeners, timeoutMs);
   for (const { connections } of listeners) for (const connection of connections) connection.reset();
   // Sockets tell of their end in a later turn.
   await untilEmpty(listeners, 1000);
+}
+
+function closeIdle(listeners: readonly Listener[]): void {
+  for (const { connections } of listeners) for (const connection of connections) connection.closeIdle();
 }
 
 function untilEmpty(listeners: readonly Listener[], timeoutMs: number): Promise<void> {
@@ -29,7 +31,9 @@ function untilEmpty(listeners: readonly Listener[], timeoutMs: number): Promise<
       resolve();
     };
     const look = setInterval(() => {
-      if (isEmpty()) end();
+      if (isEmpty()) return end();
+      // An answer whose head was sent before could not say that its connection ends.
+      closeIdle(listeners);
     }, LOOK_MS);
     const limit = setTimeout(end, timeoutMs);
   });
