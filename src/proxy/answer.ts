@@ -9,7 +9,7 @@ import {
 } from '../http/message.ts';
 import { planAnswer, recallAnswer, rememberAnswer, type AnswerPlan, type RememberedAnswer } from './answer-plan.ts';
 import { BodyRewriter } from './body-rewriter.ts';
-import { latin1, writeChunk, writeLastChunk } from './chunk-writer.ts';
+import { latin1, WRITTEN_AS_TEXT, writeChunk, writeLastChunk } from './chunk-writer.ts';
 import { connectionHeader, type Exchange } from './exchange.ts';
 
 /** Head and body up to this size leave in one write. */
@@ -189,12 +189,13 @@ export class Answer implements BodySink {
     }
     if (this.#framing.kind === 'chunked') {
       this.#flush();
-      writeChunk(client.socket, slice);
+      writeChunk(client.socket, slice.length <= WRITTEN_AS_TEXT ? slice : Buffer.from(slice));
     } else if (this.#pending !== '' && slice.length <= ONE_WRITE) this.#pending += latin1(slice);
     else {
       client.socket.cork();
       this.#flush();
-      client.socket.write(slice);
+      // A copy: the next read of any app connection writes over the slice.
+      client.socket.write(Buffer.from(slice));
       client.socket.uncork();
     }
   }

@@ -3,13 +3,13 @@ import type { Socket } from 'node:net';
 import type { ParsedFields } from '../http/message.ts';
 import { renderTrailers } from '../http/render.ts';
 
-/** Below this size one string is cheaper than three writes. */
-const SMALL = 8192;
+/** Up to this size one string is cheaper than three writes; the piece is not needed after the call. */
+export const WRITTEN_AS_TEXT = 8192;
 
 /** One chunk. False: the socket wants no more for now. */
 export function writeChunk(socket: Socket, piece: Uint8Array): boolean {
   const size = piece.length.toString(16);
-  if (piece.length <= SMALL) return socket.write(`${size}\r\n${latin1(piece)}\r\n`, 'latin1');
+  if (piece.length <= WRITTEN_AS_TEXT) return socket.write(`${size}\r\n${latin1(piece)}\r\n`, 'latin1');
   socket.cork();
   socket.write(`${size}\r\n`, 'latin1');
   socket.write(piece);

@@ -1,75 +1,96 @@
 /** Dials the app: TCP, with the address guard for `app.url`, then TLS verified by CA and name or by fingerprint. */
 import { timingSafeEqual } from 'node:crypto';
 import { connect as connectTcp, isIP, type LookupFunction, type Socket } from 'node:net';
-import { connect as connectTls, type TLSSocket } from 'node:tls';
+import { connect as connectTls, TLSSocket } from 'node:tls';
 import type { Reason } from '../api/reasons.ts';
 import type { AddressGuard } from '../outbound/address.ts';
-import type { AppTarget, AppTls } from './app-target.ts';
+import type { AppTarget } from './app-target.ts';
 
-export interface DialGuard {
+export interface DialDeps {
   readonly isForbidden: AddressGuard;
   /** Refuses names that lead to forbidden addresses. */
   readonly lookup: LookupFunction;
+  /** What all connections to apps read into; see Receiver. */
+  readonly readBuffer: Buffer;
+}
+
+/**
+ * Where the bytes of a connection to the app go. They stand in one buffer that all these connections read into, which
+ * spares an allocation and a stream's queue for each read; so whoever wants them after `receive` returns copies them.
+ */
+export interface Receiver {
+  receive(chunk: Buffer): void;
 }
 
 /** Gives up a dial; its callback is not called any more. */
 export type CancelDial = () => void;
 
-export type Dialled = { readonly socket: Socket } | { readonly reason: Reason; readonly problem: string };
+export type Dialled =
+  | {
+      readonly socket: Socket;
+      /** Tells who receives; to be called at once. What came before ends the connection: nobody asked for it. */
+      readonly deliverTo: (receiver: Receiver) => void;
+    }
+  | { readonly reason: Reason; readonly problem: string };
 
 /** Codes of node:tls that say "reached, but its certificate is not the one that is trusted". */
 const isCertificateProblem = (code: string): boolean =>
   code === 'ERR_TLS_CERT_ALTNAME_INVALID' || /CERT|ISSUER|SIGNATURE|CRL|UNTRUSTED|REJECTED/.test(code);
 
 /** `target.timeouts.connect` bounds TCP and TLS together. */
-export function dial(target: AppTarget, guard: DialGuard, done: (result: Dialled) => void): CancelDial {
-  if (target.fixed !== undefined && isIP(target.address.host) !== 0 && guard.isForbidden(target.address.host)) {
+export function dial(target: AppTarget, deps: DialDeps, done: (result: Dialled) => void): CancelDial {
+  const { address, fixed, tls } = target;
+  if (fixed !== undefined && isIP(address.host) !== 0 && deps.isForbidden(address.host)) {
     const soon = setImmediate(() => done({ reason: 'AppUnavailable', problem: 'FORBIDDEN_ADDRESS' }));
     return () => clearImmediate(soon);
   }
-  const tcp = connectTcp({
-    host: target.address.host,
-    port: target.address.port,
+  let receiver: Receiver | undefined;
+  const options = {
+    host: address.host,
+    port: address.port,
     allowHalfOpen: true,
     noDelay: true,
-    ...(target.fixed === undefined ? {} : { lookup: guard.lookup }),
-  });
-  const socket = target.tls === undefined ? tcp : secure(tcp, target.tls);
-  return settle({ tcp, socket, tls: target.tls, timeoutMs: target.timeouts.connect }, done);
+    ...(fixed === undefined ? {} : { lookup: deps.lookup }),
+    onread: {
+      buffer: deps.readBuffer,
+      callback: (size: number, buffer: Uint8Array): boolean => {
+        if (receiver === undefined) socket.destroy();
+        else receiver.receive(Buffer.from(buffer.buffer, buffer.byteOffset, size));
+        return true;
+      },
+    },
+  };
+  const socket: Socket =
+    tls === undefined
+      ? connectTcp(options)
+      : connectTls({
+          ...options,
+          secureContext: tls.context,
+          ...(tls.serverName === undefined ? {} : { servername: tls.serverName }),
+          // A pinned certificate stands for itself: no chain is built, and checkPin() refuses any other.
+          rejectUnauthorized: tls.fingerprint === undefined,
+          ALPNProtocols: ['http/1.1'],
+        });
+  const deliverTo = (to: Receiver): void => {
+    receiver = to;
+  };
+  return settle(socket, target, result => done('reason' in result ? result : { ...result, deliverTo }));
 }
 
-function secure(tcp: Socket, tls: AppTls): TLSSocket {
-  return connectTls({
-    socket: tcp,
-    // allowHalfOpen is taken from the socket.
-    secureContext: tls.context,
-    ...(tls.serverName === undefined ? {} : { servername: tls.serverName }),
-    // A pinned certificate stands for itself: no chain is built, and checkPin() refuses any other.
-    rejectUnauthorized: tls.fingerprint === undefined,
-    ALPNProtocols: ['http/1.1'],
-  });
-}
+type Settled = { readonly socket: Socket } | Extract<Dialled, { reason: Reason }>;
 
-interface Attempt {
-  readonly tcp: Socket;
-  readonly socket: Socket | TLSSocket;
-  readonly tls: AppTls | undefined;
-  readonly timeoutMs: number;
-}
-
-function settle({ tcp, socket, tls, timeoutMs }: Attempt, done: (result: Dialled) => void): CancelDial {
+function settle(socket: Socket, { tls, timeouts }: AppTarget, done: (result: Settled) => void): CancelDial {
+  const success = tls === undefined ? 'connect' : 'secureConnect';
   let open = true;
-  const close = (result: Dialled | undefined): void => {
+  const close = (result: Settled | undefined): void => {
     if (!open) return;
     open = false;
     clearTimeout(timer);
-    socket.off('error', fail).off('close', fail).off('secureConnect', succeed).off('connect', succeed);
+    socket.off('error', fail).off('close', fail).off(success, succeed);
     if (result === undefined || 'reason' in result) {
-      // Late errors of the destroyed sockets must find a listener.
-      tcp.on('error', ignore);
+      // Late errors of a destroyed socket must find a listener.
       socket.on('error', ignore);
       socket.destroy();
-      tcp.destroy();
     }
     if (result !== undefined) done(result);
   };
@@ -79,15 +100,13 @@ function settle({ tcp, socket, tls, timeoutMs }: Attempt, done: (result: Dialled
     close({ reason, problem: code });
   };
   const succeed = (): void => {
-    if (tls?.fingerprint !== undefined && !checkPin(socket as TLSSocket, tls.fingerprint)) {
+    if (tls?.fingerprint !== undefined && !checkPin(socket, tls.fingerprint)) {
       return close({ reason: 'AppCertificateInvalid', problem: 'FINGERPRINT' });
     }
     close({ socket });
   };
-  const timer = setTimeout(() => close({ reason: 'AppUnavailable', problem: 'ETIMEDOUT' }), timeoutMs);
-  socket.on('error', fail).on('close', fail);
-  if (tls !== undefined) tcp.on('error', fail);
-  socket.once(tls === undefined ? 'connect' : 'secureConnect', succeed);
+  const timer = setTimeout(() => close({ reason: 'AppUnavailable', problem: 'ETIMEDOUT' }), timeouts.connect);
+  socket.on('error', fail).on('close', fail).once(success, succeed);
   return () => close(undefined);
 }
 
@@ -98,8 +117,8 @@ function readCode(error: unknown): string {
   return 'CLOSED';
 }
 
-function checkPin(socket: TLSSocket, fingerprint: string): boolean {
-  const certificate = socket.getPeerX509Certificate();
+function checkPin(socket: Socket, fingerprint: string): boolean {
+  const certificate = socket instanceof TLSSocket ? socket.getPeerX509Certificate() : undefined;
   if (certificate === undefined) return false;
   const actual = Buffer.from(certificate.fingerprint256.replaceAll(':', ''), 'hex');
   const expected = Buffer.from(fingerprint, 'hex');

@@ -1,6 +1,6 @@
 /** Connections to one target that are kept between exchanges. The last one used is used first, so that spare ones go idle. */
 import type { AppTarget } from './app-target.ts';
-import { dial, type DialGuard, type CancelDial } from './dial.ts';
+import { dial, type DialDeps, type CancelDial } from './dial.ts';
 import type { Sweep, Sweepable } from './sweep.ts';
 import { Upstream, type UpstreamHome, type UpstreamUser } from './upstream.ts';
 
@@ -26,12 +26,12 @@ const STALE_MS = 5000;
 const MOST_IDLE = 1024;
 
 export interface PoolDeps {
-  readonly guard: DialGuard;
+  readonly dialling: DialDeps;
   readonly monotonic: () => number;
   readonly sweep: Sweep;
 }
 
-export function createPool(target: AppTarget, { guard, monotonic, sweep }: PoolDeps): Pool {
+export function createPool(target: AppTarget, { dialling, monotonic, sweep }: PoolDeps): Pool {
   const idle: Upstream[] = [];
   const open = new Set<Upstream>();
   let closed = false;
@@ -72,9 +72,10 @@ export function createPool(target: AppTarget, { guard, monotonic, sweep }: PoolD
     return undefined;
   };
   const dialFor = (user: UpstreamUser): CancelDial =>
-    dial(target, guard, result => {
+    dial(target, dialling, result => {
       if ('reason' in result) return user.onUpstreamFailed(result.reason, result.problem);
       const upstream = new Upstream(result.socket, home);
+      result.deliverTo(upstream);
       open.add(upstream);
       upstream.user = user;
       user.onUpstreamReady(upstream);

@@ -30,6 +30,9 @@ export interface Proxy {
   readonly healthAddress: AddressInfo | undefined;
 }
 
+/** As much as Node reads at once. */
+const READ_BYTES = 64 * 1024;
+
 export function createProxy(deps: ProxyDeps): Proxy {
   const state: ProxyState = { draining: false, overloaded: false };
   const shared = createShared(deps, state);
@@ -126,8 +129,9 @@ function createShared(deps: ProxyDeps, state: ProxyState): Shared {
   const { monotonic, clock, telemetry, apps, resolve } = deps;
   const sweep = createSweep(monotonic);
   const isForbidden = createAddressGuard();
-  const guard = { isForbidden, lookup: createGuardedLookup(isForbidden) };
-  const pools = createPools({ apps, resolve, guard, monotonic, sweep, log: telemetry.log });
+  const readBuffer = Buffer.allocUnsafeSlow(READ_BYTES);
+  const dialling = { isForbidden, lookup: createGuardedLookup(isForbidden), readBuffer };
+  const pools = createPools({ apps, resolve, dialling, monotonic, sweep, log: telemetry.log });
   const ids = createRequestIds(deps.randomBytes);
   return { telemetry, clock, monotonic, ids, pools, sweep, state, date: createDate(clock) };
 }

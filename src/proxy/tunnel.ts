@@ -23,7 +23,8 @@ export function openTunnel({ client, app, exchange }: TunnelEnds): Tunnel {
     },
     fromApp: chunk => {
       exchange.bytesOut += chunk.length;
-      if (!client.write(chunk)) app.pause();
+      // A copy: the next read of any app connection writes over the chunk.
+      if (!client.write(Buffer.from(chunk))) app.pause();
     },
     clientEnded: () => void app.end(),
     appEnded: () => void client.end(),

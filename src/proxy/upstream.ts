@@ -2,6 +2,7 @@
 import type { Socket } from 'node:net';
 import type { Reason } from '../api/reasons.ts';
 import type { RememberedAnswer } from './answer-plan.ts';
+import type { Receiver } from './dial.ts';
 import { createResponseReader, type ResponseReader } from '../http/message.ts';
 
 /** Who uses a connection. Nothing is called any more once the connection was released or destroyed. */
@@ -9,6 +10,7 @@ export interface UpstreamUser {
   onUpstreamReady(upstream: Upstream): void;
   /** No connection could be had. */
   onUpstreamFailed(reason: Reason, problem: string): void;
+  /** `chunk` is overwritten by the next read: what is wanted later is copied (dial.ts, Receiver). */
   onUpstreamData(chunk: Buffer): void;
   /** The app's FIN: all it had to say was said. */
   onUpstreamEnd(): void;
@@ -27,7 +29,7 @@ export interface UpstreamHome {
   forget(upstream: Upstream): void;
 }
 
-export class Upstream {
+export class Upstream implements Receiver {
   readonly socket: Socket;
   readonly reader: ResponseReader = createResponseReader(RESPONSE_LIMITS);
   user: UpstreamUser | undefined;
@@ -45,11 +47,6 @@ export class Upstream {
   constructor(socket: Socket, home: UpstreamHome) {
     this.socket = socket;
     this.home = home;
-    socket.on('data', (chunk: Buffer) => {
-      // Nobody asked: an answer that belongs to nobody must never meet the next request (CVE-2026-48931).
-      if (this.user === undefined) this.destroy();
-      else this.user.onUpstreamData(chunk);
-    });
     socket.on('end', () => {
       if (this.user === undefined) this.destroy();
       else this.user.onUpstreamEnd();
@@ -63,6 +60,12 @@ export class Upstream {
       this.user = undefined;
       user?.onUpstreamClosed();
     });
+  }
+
+  receive(chunk: Buffer): void {
+    // Nobody asked: an answer that belongs to nobody must never meet the next request (CVE-2026-48931).
+    if (this.user === undefined) this.destroy();
+    else this.user.onUpstreamData(chunk);
   }
 
   /** Back to the pool, after a complete answer to a complete request with nothing left over. */
