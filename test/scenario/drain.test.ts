@@ -15,7 +15,7 @@ interface Stage {
   readonly app: RecordingApp;
   /** Answers that the app has not given yet, in the order of their requests. */
   readonly held: readonly ServerResponse[];
-  open(): Promise<Connection>;
+  readonly open: () => Promise<Connection>;
 }
 
 async function openStage(t: TestContext, ...args: readonly string[]): Promise<Stage> {
