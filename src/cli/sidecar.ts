@@ -10,7 +10,7 @@ import { LOG_LEVELS } from '../telemetry/log.ts';
 import { createAssembly } from './assembly.ts';
 import { EXIT, type RunCommand } from './io.ts';
 import { reportUsage, runCommandLine } from './options.ts';
-import { trimMemory } from './trim-memory.ts';
+import { keepTrimmed } from './trim-memory.ts';
 import { findProblems, SIDECAR, type SidecarValues } from './sidecar-options.ts';
 
 /** Keys are fetched for at most this long before ready (runtime.md "Lifecycle"). */
@@ -71,11 +71,12 @@ async function serve(values: SidecarValues, cwd: string, signal: AbortSignal): P
     log,
     defaultNamespace: values.namespace ?? 'default',
   });
+  let stopTrimming = (): void => undefined;
   try {
     await source.start(resources => assembly.accept(resources));
     await assembly.ready(KEYS_WITHIN_MS);
     // Before the first connection: nobody waits for it.
-    trimMemory();
+    stopTrimming = keepTrimmed();
     await proxy.start();
     await waitFor(signal);
     log.info({}, 'stopping: what is in flight may end');
@@ -86,6 +87,7 @@ async function serve(values: SidecarValues, cwd: string, signal: AbortSignal): P
     log.error({ code: 'code' in error ? error.code : error.name, problem: error.message }, 'cannot start');
     return EXIT.unavailable;
   } finally {
+    stopTrimming();
     await source.stop();
     await assembly.close();
     telemetry.close();

@@ -15,3 +15,30 @@ export function trimMemory(): void {
   setFlagsFromString('--no-expose-gc');
   if (typeof collect === 'function') (collect as Collect)({ type: 'major', execution: 'sync', flavor: 'last-resort' });
 }
+
+/** How often it is looked whether the process rests, and what counts as rest: the share of time that anything ran. */
+const LOOK_MS = 2000;
+const REST = 0.02;
+/** A heap that has grown by less than this is left alone. */
+const WORTHWHILE_BYTES = 6 * 1024 * 1024;
+
+/**
+ * Trims whenever the heap has grown and nobody waits: after a change of configuration, after a load. Costs nothing while
+ * requests come. Answers how to stop it.
+ */
+export function keepTrimmed(): () => void {
+  trimMemory();
+  let heap = process.memoryUsage().heapTotal;
+  let before = performance.eventLoopUtilization();
+  const timer = setInterval(() => {
+    const now = performance.eventLoopUtilization();
+    const { utilization } = performance.eventLoopUtilization(now, before);
+    before = now;
+    if (utilization > REST || process.memoryUsage().heapTotal < heap + WORTHWHILE_BYTES) return;
+    trimMemory();
+    heap = process.memoryUsage().heapTotal;
+    before = performance.eventLoopUtilization();
+  }, LOOK_MS);
+  timer.unref();
+  return () => clearInterval(timer);
+}

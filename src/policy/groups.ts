@@ -4,7 +4,7 @@ import { shapeStep, type Members, type Shape } from './cel-environment.ts';
 import { isBroader } from './in-force.ts';
 import { typeOf, type Surroundings } from './step-compiler.ts';
 import {
-  findTargetedOperations,
+  indexOperationTargets,
   orderPolicies,
   participate,
   sortParticipations,
@@ -46,19 +46,21 @@ function groupApi(
   const { meta } = api.object;
   const names = api.operations.map(operation => operation.name);
   const identity = { name: meta.name, labels: meta.labels, operations: new Set(names) };
-  const targeted = findTargetedOperations(targets, meta.name);
+  const wide = targets
+    .map(target => participate(target, identity))
+    .filter(participation => participation !== undefined);
+  const narrow = indexOperationTargets(targets, identity);
   const parameters = new Map(api.operations.map(({ name, template }) => [name, new Set(template.parameters)]));
-  const shared = [...names.filter(name => !targeted.has(name)), ...(api.servesRest ? [undefined] : [])];
+  const shared = [...names.filter(name => !narrow.has(name)), ...(api.servesRest ? [undefined] : [])];
   const create = (operation: string | undefined, operations: readonly (string | undefined)[]): Group => {
-    const all = targets
-      .map(target => participate(target, identity, operation))
-      .filter(participation => participation !== undefined);
+    const own = operation === undefined ? [] : (narrow.get(operation) ?? []);
+    const all = [...wide, ...own];
     const params = combine(
       operations.map(name => (name === undefined ? undefined : parameters.get(name)) ?? new Set()),
     );
     return { api, all: sortParticipations(all), ordered: orderPolicies(all, isSealed), operations, params };
   };
-  const own = names.filter(name => targeted.has(name)).map(name => create(name, [name]));
+  const own = names.filter(name => narrow.has(name)).map(name => create(name, [name]));
   return shared.length === 0 ? own : [create(undefined, shared), ...own];
 }
 

@@ -63,12 +63,8 @@ export interface Participation {
   readonly widened: boolean;
 }
 
-/** S1: once, at the broadest scope that any matching target gives; `operation` is absent at API scope. */
-export function participate(
-  targets: Targets,
-  api: ApiIdentity,
-  operation: string | undefined,
-): Participation | undefined {
+/** S1: how a policy takes part in every operation of an Api; undefined: in none, or only in those it names. */
+export function participate(targets: Targets, api: ApiIdentity): Participation | undefined {
   const selected = targets.selectors.some(labels => matchLabels(labels, api.labels));
   if (targets.cluster) {
     return targets.everywhere || selected ? { targets, scope: 'Cluster', widened: false } : undefined;
@@ -77,17 +73,31 @@ export function participate(
   if (selected) return { targets, scope: 'Product', widened: false };
   const refs = targets.refs.filter(ref => ref.name === api.name);
   if (refs.some(ref => ref.sectionName === undefined)) return { targets, scope: 'Api', widened: false };
-  if (refs.some(ref => ref.sectionName !== undefined && !api.operations.has(ref.sectionName))) {
-    return { targets, scope: 'Api', widened: true };
-  }
-  const named = operation !== undefined && refs.some(ref => ref.sectionName === operation);
-  return named ? { targets, scope: 'Operation', widened: false } : undefined;
+  const widened = refs.some(ref => ref.sectionName !== undefined && !api.operations.has(ref.sectionName));
+  return widened ? { targets, scope: 'Api', widened } : undefined;
 }
 
-/** Names of operations that some policy targets by themselves: the others share their Api's pipeline. */
-export function findTargetedOperations(targets: readonly Targets[], apiName: string): ReadonlySet<string> {
-  const names = targets.flatMap(({ refs }) => refs.filter(ref => ref.name === apiName).map(ref => ref.sectionName));
-  return new Set(names.filter(name => name !== undefined));
+/**
+ * The policies that take part in single operations, by operation. Operations that no policy names share their Api's
+ * pipeline. One pass over the policies: 1,000 operations with a policy each must not be a million questions.
+ */
+export function indexOperationTargets(
+  policies: readonly Targets[],
+  api: ApiIdentity,
+): ReadonlyMap<string, readonly Participation[]> {
+  const index = new Map<string, Participation[]>();
+  for (const targets of policies) {
+    const named = new Set(targets.refs.filter(ref => ref.name === api.name).map(ref => ref.sectionName));
+    const isWide = participate(targets, api) !== undefined;
+    for (const name of named) {
+      if (name === undefined) continue;
+      const known = index.get(name) ?? [];
+      index.set(name, known);
+      // S1: at its broadest scope only. The operation still gets a pipeline of its own.
+      if (!isWide) known.push({ targets, scope: 'Operation', widened: false });
+    }
+  }
+  return index;
 }
 
 /** By scope, then by name bytewise; the kind tells apart a cluster policy from another of the same name. */
