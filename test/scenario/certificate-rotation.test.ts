@@ -1,5 +1,7 @@
 /** Certificates change while 20 clients send requests without pause: none of them notices. */
 import assert from 'node:assert/strict';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import type { DemoMaterial } from '../../src/demo/material.ts';
 import { createAuthority, type Authority, type IssuedCertificate } from '../../src/demo/pki.ts';
@@ -60,6 +62,34 @@ test('a mesh certificate that does not fit its key is not used: the last good on
   assert.equal(fleet.app.last.peer, fleet.material.sidecar.sha256);
   await writeMesh(fleet.sidecar.folder, other);
   await until('the mended certificate', () => fleet.app.seen.at(-1)?.peer === other.sha256);
+  await assertNothingFailed(load);
+});
+
+test('a mesh certificate whose files vanish, are empty or half written stays in use', async t => {
+  const fleet = await openFleet(t, { files: () => unlimited });
+  const { material, sidecar } = fleet;
+  const load = await startLoad(fleet);
+  const next = material.mesh.issue({ subject: 'next', san: { uri: [MESH_IDENTITY] } });
+  for (const bad of [
+    { chainPem: '', keyPem: '' },
+    { chainPem: next.chainPem, keyPem: next.keyPem.slice(0, 100) },
+    { chainPem: next.chainPem.slice(0, 200), keyPem: next.keyPem },
+  ]) {
+    const from = sidecar.lines.length;
+    await writeMesh(sidecar.folder, bad);
+    await sidecar.line('the bad files', ({ level }) => level === 'warn' || level === 'error', from);
+    await load.further(50);
+    assert.equal(fleet.app.last.peer, material.sidecar.sha256);
+  }
+  await Promise.all(['mesh.crt', 'mesh.key'].map(name => rm(join(sidecar.folder, name))));
+  await load.further(100);
+  await sidecar.apply({
+    'extra.yaml': [made.authPolicy('extra', { request: [{ name: 'a', removeHeaders: ['X-A'] }] })],
+  });
+  await load.further(100);
+  assert.equal(fleet.app.last.peer, material.sidecar.sha256);
+  await writeMesh(sidecar.folder, next);
+  await until('the new certificate', () => fleet.app.seen.at(-1)?.peer === next.sha256);
   await assertNothingFailed(load);
 });
 

@@ -137,3 +137,42 @@ test('an issuer that was never seen is 503, does not keep the sidecar from start
   await fleet.issuer.start();
   await until('the issuer to be found', async () => (await ask(fleet, 'key-1')) === '200');
 });
+
+test('a change of policy, and of the issuer’s own settings, does not lose keys while the issuer is away', async t => {
+  const fleet = await openFleet(t, issuerWith({ maxStale: '24h' }));
+  const token = await fleet.webToken();
+  assert.equal((await fleet.ask({ path: DEVICE, token })).status, 200);
+  await fleet.issuer.stop();
+  await fleet.sidecar.apply({
+    'extra.yaml': [made.authPolicy('extra', { request: [{ name: 'a', removeHeaders: ['X-A'] }] })],
+  });
+  assert.equal(await ask(fleet, 'key-1', { after: 'a policy' }), '200');
+  await fleet.sidecar.apply({
+    '20-issuer.yaml': [
+      made.tokenIssuer('corp', {
+        discovery: {
+          url: 'https://login.example.com/.well-known/openid-configuration',
+          trust: made.fromConfigMap('corp-ca'),
+        },
+        clockSkew: '60s',
+      }),
+    ],
+  });
+  assert.equal((await fleet.ask({ path: DEVICE, token })).status, 200);
+  assert.equal(await ask(fleet, 'key-1', { after: 'its settings' }), '200');
+});
+
+test('another issuer under the same name does not inherit keys', async t => {
+  const fleet = await openFleet(t, issuerWith({}));
+  assert.equal(await ask(fleet, 'key-1'), '200');
+  await fleet.issuer.stop();
+  await fleet.sidecar.apply({
+    '20-issuer.yaml': [
+      made.tokenIssuer('corp', {
+        jwks: { url: 'https://login.example.com/other', trust: made.fromConfigMap('corp-ca') },
+        issuer: 'https://login.example.com',
+      }),
+    ],
+  });
+  assert.equal(await ask(fleet, 'key-1'), '503 KeysUnavailable');
+});

@@ -116,6 +116,16 @@ test('known devices go on for the time of the cache, unknown ones do not', async
   assert.ok((await fleet.sidecar.metric('sallyport_device_auth_cache_hits_total')) >= 1);
 });
 
+test('a change of policy does not forget which devices are known', async t => {
+  const fleet = await openWith(t, { cache: { ttl: '1h' } });
+  assert.equal(await askAs(fleet), '200');
+  await fleet.deviceAuth.stop();
+  await fleet.sidecar.apply({
+    'extra.yaml': [made.authPolicy('extra', { request: [{ name: 'a', removeHeaders: ['X-A'] }] })],
+  });
+  assert.equal(await askAs(fleet), '200');
+});
+
 test('a cached yes counts no longer than ttl', async t => {
   const fleet = await openWith(t, { cache: { ttl: '1s' } });
   assert.equal(await askAs(fleet), '200');

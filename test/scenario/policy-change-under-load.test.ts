@@ -137,3 +137,16 @@ test('a policy that closes a route takes effect on the next request of open conn
     assert.deepEqual(await askAll(), ['200']);
   }
 });
+
+test('counters of a rate limit live through changes of other policies', async t => {
+  const [sidecar] = await openStage(t, answerPlainly);
+  const rate = { name: 'few', rateLimit: { calls: 3, period: '24h' } };
+  await sidecar.apply({ 'rate.yaml': [made.authPolicy('rate', { request: [rate] })] });
+  const connection = await connect(t, sidecar);
+  const statuses: number[] = [];
+  for (let n = 0; n < 5; n++) {
+    statuses.push((await connection.ask({ path: '/report/a' })).status);
+    await sidecar.apply({ 'policies.yaml': describeVersion(n + 1) });
+  }
+  assert.deepEqual(statuses, [200, 200, 200, 429, 429]);
+});

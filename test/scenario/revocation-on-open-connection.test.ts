@@ -18,6 +18,7 @@ import {
 import * as made from '../support/manifests.ts';
 import type { Behaviour } from '../support/servers.ts';
 import type { Files } from '../support/sidecar.ts';
+import { until } from '../support/until.ts';
 
 /** Answers whoever asks for events with one event, and never ends. */
 const streamEvents: Behaviour = ({ lines }, response) => {
@@ -124,6 +125,34 @@ test('a certificate that expires while its connection is open is refused from th
   assert.ok(Date.now() > notAfter.getTime(), 'the stream lived until then');
   const refused = await connection.ask(post);
   assert.deepEqual([refused.status, refused.reason], [403, 'ClientCertificateExpired']);
+});
+
+test('a revocation list that goes past its nextUpdate is 503, not a permit, until a newer one comes', async t => {
+  const fleet = await open(t);
+  const { devicesCa } = fleet.material;
+  const connection = await fleet.connect(fleet.tls('robot-7'));
+  const nextUpdate = new Date(Math.ceil(Date.now() / 1000) * 1000 + 1000);
+  const publish = (crl: string): Promise<void> =>
+    fleet.sidecar.apply({
+      [MATERIAL_FILE]: describeMaterial(fleet.material).map(manifest =>
+        (manifest['metadata'] as { name: string }).name === 'device-ca'
+          ? made.configMap('device-ca', { 'ca.crt': devicesCa.certificatePem, 'crl.pem': crl })
+          : manifest,
+      ),
+    });
+  await publish(devicesCa.crlPem({ nextUpdate, number: 2 }));
+  assert.equal((await connection.ask(post)).status, 200);
+  const late = await until('the list to be too old', async () => {
+    const answer = await connection.ask(post);
+    return answer.status !== 200 && answer;
+  });
+  assert.deepEqual([late.status, late.reason, late.headers.get('retry-after')], [503, 'RevocationUnavailable', ['5']]);
+  await publish(devicesCa.crlPem({ number: 3 }));
+  assert.equal((await connection.ask(post)).status, 200);
+  // A list that cannot be read takes nothing away from the good one.
+  await publish('-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n');
+  const unread = await connection.ask(post);
+  assert.ok(unread.status === 200 || unread.reason === 'RevocationUnavailable', unread.reason);
 });
 
 /** An open stream of server-sent events, of which the first has come. */

@@ -128,7 +128,7 @@ function describeAnswer(head: string, body: string): Answer {
 }
 
 export async function openPlain(port: number): Promise<Connection> {
-  const socket = connectPlain({ host: '127.0.0.1', port, allowHalfOpen: true, noDelay: true });
+  const socket = connectPlain({ host: '127.0.0.1', port, noDelay: true });
   return new Connection(await whenOpen(socket, 'connect'));
 }
 
