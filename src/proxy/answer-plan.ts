@@ -72,8 +72,28 @@ export function recallAnswer({ permit, upstream, head: request }: Exchange, head
 
 export function rememberAnswer({ permit, upstream, head: request }: Exchange, head: ResponseHead, plan: AnswerPlan) {
   if (permit === undefined || upstream === undefined) return undefined;
-  const isFixed = !permit.route.pipeline.response.dynamic && plan.body === undefined && plan.rewrite === undefined;
+  const isFixed = plan.body === undefined && plan.rewrite === undefined && dependsOnAnswerOnly(permit.route, head);
   const repeats = isFixed && permit.responseHeaders.length === 0 && request.method !== 'HEAD';
   upstream.remembered = repeats ? { values: head.values, route: permit.route, status: head.status, plan } : undefined;
   return upstream.remembered;
+}
+
+/** Where hideBackend puts the host that the request names. */
+const REWRITTEN = ['location', 'content-location', 'refresh', 'link', 'set-cookie'] as const;
+
+/** Whether the request has no part in what becomes of this answer's head. */
+function dependsOnAnswerOnly({ pipeline }: Route, { lower }: ResponseHead): boolean {
+  return pipeline.response.steps.every(step => {
+    if (step.when !== undefined) return false;
+    switch (step.type) {
+      case 'removeHeaders':
+        return true;
+      case 'setHeaders':
+        return step.setHeaders.every(({ value }) => value.literal !== undefined);
+      case 'hideBackend':
+        return step.hideBackend.to.literal !== undefined || !REWRITTEN.some(name => lower.includes(name));
+      case 'respond':
+        return false;
+    }
+  });
 }

@@ -53,9 +53,9 @@ export function dial(target: AppTarget, deps: DialDeps, done: (result: Dialled) 
     ...(fixed === undefined ? {} : { lookup: deps.lookup }),
     onread: {
       buffer: deps.readBuffer,
-      callback: (size: number, buffer: Uint8Array): boolean => {
+      callback: (size: number): boolean => {
         if (receiver === undefined) socket.destroy();
-        else receiver.receive(Buffer.from(buffer.buffer, buffer.byteOffset, size));
+        else receiver.receive(deps.readBuffer.subarray(0, size));
         return true;
       },
     },

@@ -135,13 +135,17 @@ interface Extra {
 function extraLines(extra: Extra): FieldLines {
   const { exchange, view, target, edits, trusted } = extra;
   const { head, client, requestId } = exchange;
-  if (edits.size > 0 || trusted || target.fixed !== undefined) return extraLinesBesides(extra);
+  if (trusted || target.fixed !== undefined || (edits.size > 0 && editsOurs(edits))) return extraLinesBesides(extra);
   const isTraced = head.lower.includes('traceparent');
   const trace = isTraced ? '' : `\r\ntraceparent: ${client.shared.ids.nextTraceParent()}`;
   // Every part is whole field lines, or made of hex digits here.
   const lines = `${forwardingLines(exchange, view)}\r\nX-Request-Id: ${requestId}${trace}` as FieldLines;
   return head.upgradeWebSocket ? ((lines + UPGRADE) as FieldLines) : lines;
 }
+
+const OURS = ['x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'x-request-id', 'traceparent'] as const;
+
+const editsOurs = (edits: ReadonlyMap<string, HeaderEdit>): boolean => OURS.some(name => edits.has(name));
 
 /** The same for every request of a connection that names the same host. */
 function forwardingLines({ head, client }: Exchange, view: RequestView): FieldLines {
