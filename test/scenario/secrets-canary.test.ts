@@ -233,6 +233,7 @@ test('no planted secret turns up in log lines at level debug, in metrics, in sta
   await ask({ path: '/v1/files/a', token: good });
 
   const secrets = await collectSecrets(fleet, tokens);
+  assert.throws(() => assertClean('what holds a token', `error: ${good}`, secrets), 'the search finds what is there');
   assert.ok(denials.length > 60, `${denials.length} denials`);
   for (const { head, body: text } of denials) assertClean('a denial', `${head}\n${text}`, secrets);
   const requestId = denials.at(-1)?.headers.get('x-request-id')?.[0] ?? '';
