@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { issueServer, listenerTls, material, openSecureWire, tlsSecret } from './testing/secure.ts';
 import { play } from './testing/world.ts';
 import { openWire, type Wire } from './testing/wire.ts';
 
@@ -151,6 +152,28 @@ describe('the answer of the app', () => {
         assert.doesNotMatch(wire.received, /\r\n0\r\n\r\n/);
       }));
   }
+
+  test('that is cut reaches an HTTP/1.0 client as a reset, not as the end of the body', () =>
+    play(saysAndEnds('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc'), {}, async ({ world }) => {
+      const wire = openWire(world.port).send('GET /open HTTP/1.0\r\n\r\n');
+      await wire.gone();
+      assert.deepEqual([wire.reset, wire.ended], [true, false]);
+    }));
+
+  test('that is cut reaches a TLS client as a reset', () =>
+    play(
+      saysAndEnds('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc'),
+      {
+        material: material({ 'shop/fleet-tls': tlsSecret(issueServer('fleet.example.com')) }),
+        plan: { tls: listenerTls() },
+      },
+      async ({ world }) => {
+        const wire = await openSecureWire(world.port);
+        wire.send('GET /open HTTP/1.0\r\nHost: fleet.example.com\r\n\r\n');
+        await wire.gone();
+        assert.deepEqual([wire.reset, wire.ended], [true, false]);
+      },
+    ));
 
   test('an informational answer passes to HTTP/1.1 and not to HTTP/1.0', () =>
     play(says(HINTED, HINTED), {}, async ({ world }) => {

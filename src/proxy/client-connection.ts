@@ -130,12 +130,9 @@ export class ClientConnection implements Sweepable {
   /** Ends the client's stream so that it cannot be taken for a whole answer. */
   reset(): void {
     if (this.#state === 'closed') return;
-    if (this.raw === this.socket) resetSocket(this.raw);
-    else {
-      // No close_notify: the truncation is visible under TLS as well.
-      this.raw.destroy();
-      this.socket.destroy();
-    }
+    // Below TLS too: no close_notify, so the truncation is visible there as well.
+    resetSocket(this.raw);
+    this.socket.destroy();
   }
 
   /** Closes if nothing is in flight; used when the process stops. */
