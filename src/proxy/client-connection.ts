@@ -131,7 +131,9 @@ export class ClientConnection implements Sweepable {
   reset(): void {
     if (this.#state === 'closed') return;
     // Below TLS too: no close_notify, so the truncation is visible there as well.
-    resetSocket(this.raw);
+    // After close_notify a FIN may be under way, and the system refuses to reset.
+    if (this.socket.writableEnded) this.raw.destroy();
+    else resetSocket(this.raw);
     this.socket.destroy();
   }
 
