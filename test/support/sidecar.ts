@@ -157,8 +157,26 @@ export class Sidecar {
   }
 }
 
+/** Another process may take a free port before the sidecar does. */
+const ATTEMPTS = 4;
+
 /** @throws Error with the sidecar’s own words when it does not get as far. */
 export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
+  for (let attempt = 1; ; attempt++) {
+    const sidecar = await spawnSidecar(options);
+    try {
+      await waitForStart(sidecar, options.until ?? 'ready');
+      return sidecar;
+    } catch (error) {
+      const { output } = sidecar;
+      await sidecar.close();
+      if (attempt < ATTEMPTS && output.includes('EADDRINUSE')) continue;
+      throw new Error(`the sidecar did not start:\n${output}`, { cause: error });
+    }
+  }
+}
+
+async function spawnSidecar(options: SidecarOptions): Promise<Sidecar> {
   const folder = await mkdtemp(join(tmpdir(), 'sallyport-scenario-'));
   const manifests = join(folder, 'manifests');
   await mkdir(manifests);
@@ -169,21 +187,20 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: cleanEnv(),
   });
-  const sidecar = new Sidecar(folder, ports, child);
-  try {
-    await until('the sidecar to start', async () => {
-      if (!sidecar.running) throw new Error('the sidecar ended');
-      const reply = options.until === 'listening' ? await sidecar.livez() : await sidecar.readyz();
-      return reply.status === 200;
-    });
-    // What is applied from now on is told apart by its own line.
-    await sidecar.line('the first configuration', isConfigurationRead);
-  } catch (error) {
-    const { output } = sidecar;
-    await sidecar.close();
-    throw new Error(`the sidecar did not start:\n${output}`, { cause: error });
-  }
-  return sidecar;
+  return new Sidecar(folder, ports, child);
+}
+
+async function waitForStart(sidecar: Sidecar, state: 'ready' | 'listening'): Promise<void> {
+  await until('the sidecar to start', async () => {
+    if (!sidecar.running) {
+      await sidecar.ended(); // so that its last words are here
+      throw new Error('the sidecar ended');
+    }
+    const reply = await (state === 'listening' ? sidecar.livez() : sidecar.readyz());
+    return reply.status === 200;
+  });
+  // What is applied from now on is told apart by its own line.
+  await sidecar.line('the first configuration', isConfigurationRead);
 }
 
 function listArguments(
