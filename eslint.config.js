@@ -56,7 +56,7 @@ function floorRule([folder, { folders, pure = false }]) {
 }
 
 export default tseslint.config(
-  { ignores: ['dist', 'node_modules', '**/*.js', 'test/vectors'] },
+  { ignores: ['dist*', 'node_modules', '**/*.js', 'test/vectors'] },
   ...tseslint.configs.strictTypeChecked,
   {
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },

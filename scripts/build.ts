@@ -1,5 +1,5 @@
 /** Bundles the program into dist/: one entry, late-loaded parts as chunks, so that a start reads only what it uses. */
-import { rmSync } from 'node:fs';
+import { existsSync, renameSync, rmSync } from 'node:fs';
 import { build, type Plugin } from 'esbuild';
 
 /**
@@ -22,10 +22,12 @@ const evaluateLate: Plugin = {
   },
 };
 
-rmSync('dist', { recursive: true, force: true });
+/** Built beside the old one, which stays whole until the new one is. */
+const NEW = `dist-${process.pid}`;
+
 await build({
   entryPoints: { main: 'src/main.ts' },
-  outdir: 'dist',
+  outdir: NEW,
   bundle: true,
   splitting: true,
   format: 'esm',
@@ -40,3 +42,8 @@ await build({
   },
   logLevel: 'warning',
 });
+
+const old = `${NEW}-old`;
+if (existsSync('dist')) renameSync('dist', old);
+renameSync(NEW, 'dist');
+rmSync(old, { recursive: true, force: true });

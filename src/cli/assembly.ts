@@ -67,6 +67,7 @@ export function createAssembly(options: AssemblyOptions): Assembly {
     onChange: () => republish(),
   });
   let refused: readonly Violation[] = [];
+  let reported: ReadonlySet<string> = new Set();
   let latest: Resources | undefined;
   let remembered: Remembered | undefined;
   let generation = 0;
@@ -107,12 +108,13 @@ export function createAssembly(options: AssemblyOptions): Assembly {
     report(snapshot.violations);
   }
 
-  /** What the compiler found, beside what the source has already logged. */
+  /** What the compiler finds for the first time; the source has logged its own already. */
   function report(violations: readonly Violation[]): void {
-    const errors = violations.filter(({ severity }) => severity === 'error').length;
-    if (errors > 0) telemetry.metrics.count('sallyport_policy_rejected_total', {}, errors);
-    for (const violation of violations) {
-      const { severity, object, field, problem, fix, position } = violation;
+    const before = reported;
+    reported = new Set(violations.map(describeViolation));
+    const fresh = violations.filter(violation => !before.has(describeViolation(violation)));
+    if (fresh.some(({ severity }) => severity === 'error')) telemetry.metrics.count('sallyport_policy_rejected_total');
+    for (const { severity, object, field, problem, fix, position } of fresh) {
       const fields = { object, field, problem, fix, file: position?.file, line: position?.line };
       if (severity === 'error') telemetry.log.error(fields, 'configuration refused');
       else telemetry.log.warn(fields, 'configuration questionable');
@@ -122,8 +124,9 @@ export function createAssembly(options: AssemblyOptions): Assembly {
   return {
     accept(resources) {
       refused = resources.violations;
-      const errors = refused.filter(({ severity }) => severity === 'error').length;
-      if (errors > 0) telemetry.metrics.count('sallyport_policy_rejected_total', {}, errors);
+      if (refused.some(({ severity }) => severity === 'error')) {
+        telemetry.metrics.count('sallyport_policy_rejected_total');
+      }
       if (!resources.complete) return;
       latest = resources;
       republish();
