@@ -48,28 +48,6 @@ export interface Generation {
   readonly material: Material;
 }
 
-export interface Generations {
-  /** Undefined until the first publication: every request is then 503 PolicyNotLoaded. */
-  current(): Generation | undefined;
-  publish(generation: Generation): void;
-  /** Called after each publication, with the generation in force before. */
-  onPublish(listener: (now: Generation, before: Generation | undefined) => void): void;
-}
-
-export function createGenerations(): Generations {
-  let current: Generation | undefined;
-  const listeners: ((now: Generation, before: Generation | undefined) => void)[] = [];
-  return {
-    current: () => current,
-    publish: generation => {
-      const before = current;
-      current = generation;
-      for (const listener of listeners) listener(generation, before);
-    },
-    onPublish: listener => void listeners.push(listener),
-  };
-}
-
 /**
  * The plan of a listener. `port` is the Api's container port; absent (`--listen ADDR:PORT` without `PORT=`), the port that
  * is bound counts if an Api has it, else the only Api port there is.

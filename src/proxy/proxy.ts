@@ -127,7 +127,10 @@ export function createProxy(deps: ProxyDeps): Proxy {
 
 function createShared(deps: ProxyDeps, state: ProxyState): Shared {
   const { monotonic, clock, telemetry, apps, resolve } = deps;
-  const sweep = createSweep(monotonic);
+  const sweep = createSweep(monotonic, error => {
+    // Reading the resident size fails when descriptors have run out.
+    telemetry.log.warn({ error: error instanceof Error ? error.name : typeof error }, 'a periodic check failed');
+  });
   const isForbidden = createAddressGuard();
   const readBuffer = Buffer.allocUnsafeSlow(READ_BYTES);
   const dialling = { isForbidden, lookup: createGuardedLookup(isForbidden), readBuffer };

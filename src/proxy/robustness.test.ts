@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { connect } from 'node:net';
 import { describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { play, type World } from './testing/world.ts';
 import { echoHeads, openWire, type Wire } from './testing/wire.ts';
@@ -123,6 +126,33 @@ function dechunk(text: string): string {
     at = line + 4 + length;
   }
 }
+
+describe('file descriptors', () => {
+  test('may run out: the process lives, and serves again when some are free', async () => {
+    const script = fileURLToPath(new URL('./testing/starved.ts', import.meta.url));
+    const child = spawn('sh', ['-c', 'ulimit -n 48; exec "$0" "$1"', process.execPath, script], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    try {
+      const [first] = (await once(child.stdout, 'data')) as [Buffer];
+      const port = Number(first.toString());
+      const wires = Array.from({ length: 100 }, () => openWire(port).send(GET));
+      await pause(700);
+      assert.equal(child.exitCode, null);
+      for (const { socket } of wires) socket.destroy();
+      for (let tries = 0; ; tries += 1) {
+        const wire = openWire(port).send(GET);
+        const answer = await wire.takeAnswer().catch(() => undefined);
+        wire.socket.destroy();
+        if (answer?.status === 200) break;
+        assert.ok(tries < 50, 'it does not serve again');
+        await pause(100);
+      }
+    } finally {
+      child.kill('SIGKILL');
+    }
+  });
+});
 
 /** Pieces of HTTP, mixed with any bytes: nearly right is what finds mistakes. */
 const PIECES = [

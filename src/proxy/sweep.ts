@@ -17,13 +17,20 @@ export interface Sweep {
   stop(): void;
 }
 
-export function createSweep(monotonic: () => number, intervalMs = 250): Sweep {
+/** `onError` hears of what an item throws; the others are swept all the same, and the process goes on. */
+export function createSweep(monotonic: () => number, onError: (error: unknown) => void, intervalMs = 250): Sweep {
   const items = new Set<Sweepable>();
   let timer: NodeJS.Timeout | undefined;
   const run = (): void => {
     const now = monotonic();
     // Items may leave, and others join, while the set is walked; both are sound for a Set.
-    for (const item of items) item.sweep(now);
+    for (const item of items) {
+      try {
+        item.sweep(now);
+      } catch (error) {
+        onError(error);
+      }
+    }
   };
   return {
     add: item => void items.add(item),

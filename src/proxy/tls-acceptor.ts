@@ -20,7 +20,7 @@ export interface TlsAcceptor {
   accept(socket: Socket, done: (secure: TLSSocket, handshake: Handshake) => void): void;
 }
 
-export const HANDSHAKE_MS = 10_000;
+const HANDSHAKE_MS = 10_000;
 
 interface KeyPair {
   readonly cert: string;
