@@ -6,7 +6,7 @@ import { foldName } from '../http/head.ts';
 import type { HeaderEdit, ParsedFields, ResponseHead } from '../http/message.ts';
 import type { Route } from '../policy/model.ts';
 import type { BodyRewriting } from './body-rewriter.ts';
-import type { Exchange } from './exchange.ts';
+import type { AppExchange } from './app-exchange.ts';
 
 export interface AnswerPlan {
   readonly status: number;
@@ -19,8 +19,7 @@ export interface AnswerPlan {
 }
 
 /** The plan, or the reason (502) why the answer cannot be sent. */
-export function planAnswer({ permit, requestId }: Exchange, head: ResponseHead): AnswerPlan | Reason {
-  if (permit === undefined) throw new Error('an answer without a permit');
+export function planAnswer({ permit, exchange }: AppExchange, head: ResponseHead): AnswerPlan | Reason {
   const result = evaluateResponse(permit, { status: head.status, headers: head });
   if (typeof result === 'string') return result;
   const { status, headers, removes, body } = result;
@@ -28,7 +27,7 @@ export function planAnswer({ permit, requestId }: Exchange, head: ResponseHead):
     status,
     edits: permit.responseHeaders.length === 0 ? headers : withOwnHeaders(headers, permit.responseHeaders),
     hiddenTrailers: trailers => new Set(trailers.lower.filter(removes).map(foldName)),
-    body: body === 'Neutral' ? renderNeutralBody(status, permit.route.pipeline.errors, requestId) : body?.text,
+    body: body === 'Neutral' ? renderNeutralBody(status, permit.route.pipeline.errors, exchange.requestId) : body?.text,
     rewrite: result.rewrite,
   };
 }
@@ -63,17 +62,18 @@ export interface RememberedAnswer {
  * The remembered plan, if the answer repeats the last one and the policy reads nothing else: the response part is fixed,
  * and neither body nor limits differ from request to request.
  */
-export function recallAnswer({ permit, upstream, head: request }: Exchange, head: ResponseHead) {
+export function recallAnswer({ permit, upstream, exchange }: AppExchange, head: ResponseHead) {
   const known = upstream?.remembered;
   if (known === undefined || known.values !== head.values || known.status !== head.status) return undefined;
-  if (known.route !== permit?.route || request.method === 'HEAD' || permit.responseHeaders.length > 0) return undefined;
+  if (known.route !== permit.route || exchange.head.method === 'HEAD' || permit.responseHeaders.length > 0)
+    return undefined;
   return known;
 }
 
-export function rememberAnswer({ permit, upstream, head: request }: Exchange, head: ResponseHead, plan: AnswerPlan) {
-  if (permit === undefined || upstream === undefined) return undefined;
+export function rememberAnswer({ permit, upstream, exchange }: AppExchange, head: ResponseHead, plan: AnswerPlan) {
+  if (upstream === undefined) return undefined;
   const isFixed = plan.body === undefined && plan.rewrite === undefined && dependsOnAnswerOnly(permit.route, head);
-  const repeats = isFixed && permit.responseHeaders.length === 0 && request.method !== 'HEAD';
+  const repeats = isFixed && permit.responseHeaders.length === 0 && exchange.head.method !== 'HEAD';
   upstream.remembered = repeats ? { values: head.values, route: permit.route, status: head.status, plan } : undefined;
   return upstream.remembered;
 }

@@ -10,6 +10,7 @@ import {
 import { planAnswer, recallAnswer, rememberAnswer, type AnswerPlan, type RememberedAnswer } from './answer-plan.ts';
 import { BodyRewriter } from './body-rewriter.ts';
 import { latin1, WRITTEN_AS_TEXT, writeChunk, writeLastChunk } from './chunk-writer.ts';
+import type { AppExchange } from './app-exchange.ts';
 import { connectionHeader, type Exchange } from './exchange.ts';
 
 /** Head and body up to this size leave in one write. */
@@ -22,6 +23,7 @@ export class Answer implements BodySink {
   started = false;
   /** Server-sent events: an open stream from the start (M7). */
   isEvents = false;
+  readonly #toApp: AppExchange;
   readonly #exchange: Exchange;
   #head: ResponseHead | undefined;
   #plan: AnswerPlan | undefined;
@@ -34,8 +36,9 @@ export class Answer implements BodySink {
   #pending = '';
   #leftover = false;
 
-  constructor(exchange: Exchange) {
-    this.#exchange = exchange;
+  constructor(toApp: AppExchange) {
+    this.#toApp = toApp;
+    this.#exchange = toApp.exchange;
   }
 
   onData(chunk: Buffer): void {
@@ -44,7 +47,8 @@ export class Answer implements BodySink {
   }
 
   #readHead(chunk: Buffer): void {
-    const { upstream, head: request } = this.#exchange;
+    const { head: request } = this.#exchange;
+    const { upstream } = this.#toApp;
     if (upstream === undefined) return;
     let at = 0;
     for (;;) {
@@ -64,18 +68,18 @@ export class Answer implements BodySink {
   #upgrade(head: ResponseHead, chunk: Buffer, at: number): void {
     const exchange = this.#exchange;
     if (!exchange.head.upgradeWebSocket || !head.upgradeWebSocket) return exchange.fail('AppProtocolError');
-    const plan = planAnswer(exchange, head);
+    const plan = planAnswer(this.#toApp, head);
     if (typeof plan === 'string') return exchange.fail(plan);
     const text = renderAnswerHead(head, plan, { kind: 'none' }, UPGRADED);
-    exchange.upgrade(text, at < chunk.length ? chunk.subarray(at) : undefined);
+    this.#toApp.upgrade(text, at < chunk.length ? chunk.subarray(at) : undefined);
   }
 
   /** 100 lets the body come; others pass with the policy's removals, to clients that know of them. */
   #inform(head: ResponseHead): void {
     const exchange = this.#exchange;
-    if (head.status === 100) return exchange.continueBody();
+    if (head.status === 100) return this.#toApp.continueBody();
     if (exchange.head.version === '1.0') return;
-    const plan = planAnswer(exchange, head);
+    const plan = planAnswer(this.#toApp, head);
     if (typeof plan === 'string' || plan.body !== undefined) return;
     exchange.client.socket.write(renderAnswerHead(head, plan, { kind: 'none' }, NO_LINES), 'latin1');
   }
@@ -84,12 +88,11 @@ export class Answer implements BodySink {
     const exchange = this.#exchange;
     this.#head = head;
     exchange.answeredAt = exchange.at;
-    let remembered = recallAnswer(exchange, head);
-    const plan = remembered?.plan ?? planAnswer(exchange, head);
+    let remembered = recallAnswer(this.#toApp, head);
+    const plan = remembered?.plan ?? planAnswer(this.#toApp, head);
     if (typeof plan === 'string') return exchange.fail(plan);
-    remembered ??= rememberAnswer(exchange, head, plan);
+    remembered ??= rememberAnswer(this.#toApp, head, plan);
     this.#plan = plan;
-    exchange.continueNoMore();
     exchange.status = plan.status;
     this.isEvents = isEventStream(head);
     this.#left = head.framing.kind === 'length' ? head.framing.length : 0;
@@ -219,13 +222,13 @@ export class Answer implements BodySink {
   }
 
   #flush(): void {
-    const { client, upstream } = this.#exchange;
+    const { client } = this.#exchange;
     if (this.#pending !== '') {
       const text = this.#pending;
       this.#pending = '';
       this.#write(text);
     }
-    if (client.socket.writableNeedDrain) upstream?.socket.pause();
+    if (client.socket.writableNeedDrain) this.#toApp.upstream?.socket.pause();
   }
 
   /** The app's FIN. */
@@ -236,12 +239,11 @@ export class Answer implements BodySink {
   }
 
   #end(): void {
-    const exchange = this.#exchange;
     const [head, plan] = [this.#head, this.#plan];
-    if (exchange.upstream === undefined || head === undefined || plan === undefined) return;
+    if (this.#toApp.upstream === undefined || head === undefined || plan === undefined) return;
     if (this.#rewriter !== undefined) this.#writeRewritten(head, plan, this.#rewriter);
     this.#flush();
-    exchange.answered(head, !this.#leftover && head.framing.kind !== 'until-close', this.#close);
+    this.#toApp.answered(head, !this.#leftover && head.framing.kind !== 'until-close', this.#close);
   }
 
   #writeRewritten(head: ResponseHead, plan: AnswerPlan, rewriter: BodyRewriter): void {

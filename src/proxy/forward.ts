@@ -6,15 +6,22 @@ import { renderFields, renderRequest, type FieldLines, type HeaderEdit } from '.
 import { TRUSTED_CERTIFICATE, TRUSTED_PEER } from '../http/names.ts';
 import type { ApiPlan, Route } from '../policy/model.ts';
 import type { RequestView } from '../policy/request.ts';
-import type { Peer } from '../trust/trust.ts';
 import type { AppTarget } from './app-target.ts';
 import type { Exchange } from './exchange.ts';
 import { reserveFor, type ActiveListener } from './listener.ts';
+import { describePeer } from './trusted-peers.ts';
 import { isTraceParent } from './request-id.ts';
 
-export function forward(permit: Permit, exchange: Exchange): void {
-  const { active, client, head, view, peer } = exchange;
-  if (active === undefined || view === undefined || peer === undefined) throw new Error('a permit without a request');
+/** What a permit was given for. */
+export interface Permitted {
+  readonly exchange: Exchange;
+  readonly active: ActiveListener;
+  readonly view: RequestView;
+}
+
+export function forward(permit: Permit, permitted: Permitted): void {
+  const { exchange, active } = permitted;
+  const { client, head } = exchange;
   const { api, pipeline } = permit.route;
   // A credential that this version cannot present is not left out.
   if (pipeline.headerCredential !== undefined) return exchange.fail('CredentialUnavailable');
@@ -26,25 +33,23 @@ export function forward(permit: Permit, exchange: Exchange): void {
   const reached = client.shared.pools.find(active.generation, api.app, active.plan.port, credential);
   if ('reason' in reached) return exchange.fail(reached.reason);
   exchange.send({
-    text: renderForwarded({ permit, exchange, active, view, peer, target: reached.target }),
+    permit,
+    text: renderForwarded({ ...permitted, permit, target: reached.target }),
     pool: reached.pool,
+    reserved: active.reserved,
     responseMs: reached.target.timeouts.response,
     idleMs: reached.target.timeouts.idle,
   });
 }
 
-interface Forwarded {
+interface Forwarded extends Permitted {
   readonly permit: Permit;
-  readonly exchange: Exchange;
-  readonly active: ActiveListener;
-  readonly view: RequestView;
-  readonly peer: Peer;
   readonly target: AppTarget;
 }
 
 /** The head written afresh from what was parsed: the app sees nothing that was not judged. */
-function renderForwarded({ permit, exchange, active, view, peer, target }: Forwarded): string {
-  const { head } = exchange;
+function renderForwarded({ permit, exchange, active, view, target }: Forwarded): string {
+  const { client, head } = exchange;
   const query = permit.edits.query ?? view.query;
   // X-Forwarded-* is not sent to an app that is elsewhere (M4).
   const trusted = view.fromTrustedPeer && target.fixed === undefined;
@@ -58,7 +63,9 @@ function renderForwarded({ permit, exchange, active, view, peer, target }: Forwa
     host: target.fixed?.host ?? sentHost(exchange),
     fields: head,
     drop: trusted ? 0 : TRUSTED_PEER | TRUSTED_CERTIFICATE,
-    reserved: trusted ? reserveFor(active.generation, peer) : active.reserved,
+    reserved: trusted
+      ? reserveFor(active.generation, describePeer(client, active, client.shared.clock()))
+      : active.reserved,
     connectionNames: head.connectionNames,
     edits,
     framing: head.framing,

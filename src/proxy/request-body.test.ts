@@ -166,6 +166,19 @@ describe('Expect: 100-continue', () => {
       await behind.gone();
     }));
 
+  test('once a final answer has begun nothing is asked for any more', () =>
+    play(undefined, {}, async ({ world, app }) => {
+      const wire = openWire(world.port).send(`POST /open ${EXPECTING}`);
+      const behind = await app.connection(0);
+      await behind.take(/\r\n\r\n/);
+      behind.send('HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nabc');
+      await wire.take(/abc/);
+      world.advance(1100);
+      await new Promise(resolve => setTimeout(resolve, 300));
+      behind.send('def');
+      assert.equal(await wire.takeAll(), 'def');
+    }));
+
   test('after a second of silence the body is asked for', () =>
     play(undefined, {}, async ({ world, app }) => {
       const wire = openWire(world.port).send(`POST /open ${EXPECTING}`);

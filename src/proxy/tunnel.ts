@@ -6,13 +6,12 @@ export interface Tunnel {
   fromApp(chunk: Buffer): void;
   clientEnded(): void;
   appEnded(): void;
-  appClosed(): void;
 }
 
 export interface TunnelEnds {
   readonly client: Socket;
   readonly app: Socket;
-  readonly exchange: { bytesOut: number; readonly body: { bytes: number }; closeTunnel(): void };
+  readonly exchange: { bytesOut: number; readonly body: { bytes: number } };
 }
 
 export function openTunnel({ client, app, exchange }: TunnelEnds): Tunnel {
@@ -28,6 +27,5 @@ export function openTunnel({ client, app, exchange }: TunnelEnds): Tunnel {
     },
     clientEnded: () => void app.end(),
     appEnded: () => void client.end(),
-    appClosed: () => exchange.closeTunnel(),
   };
 }
