@@ -146,7 +146,7 @@ export const REASONS = {
     'No authentication step ran and passed: nothing is open unless a policy says so.',
   ),
   OperationNotFound: reason(404, 'Operation not found', 'No Api and operation matches host, path and method.'),
-  MethodNotAllowed: reason(405, 'Method not allowed', 'CONNECT is never served.'),
+  MethodNotAllowed: reason(405, 'Method not allowed', 'CONNECT, TRACE and TRACK are never served.'),
   RequestTimeout: reason(408, 'Request timeout', 'The request head or body did not arrive in time.'),
   BodyTooLarge: reason(413, 'Body too large', 'The body is larger than Api.limits.bodyBytes, or than a step may hold.'),
   TargetTooLong: reason(414, 'Target too long', 'The request target is longer than Api.limits.targetBytes.'),

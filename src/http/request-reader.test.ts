@@ -31,6 +31,7 @@ test('refuses at the first byte that can never become valid', () => {
     ['GET / HTTP/3.0\r\n', 'VersionNotSupported'],
     ['GET / HTTX', 'MalformedRequest'],
     ['CONNECT a:1 HTTP/1.1\r\n', 'MethodNotAllowed'],
+    ['TRACE / HTTP/1.1\r\n', 'MethodNotAllowed'],
     ['\x16', 'MalformedRequest'],
     ['g', 'MalformedRequest'],
     ['\r', 'more'],

@@ -17,6 +17,9 @@ interface RequestLine {
 
 const LONGEST_METHOD = 32;
 
+/** An app that answers TRACE shows the client every header that a policy adds (RFC 9110 section 9.3.8); TRACK is its twin. */
+const NEVER_SERVED: ReadonlySet<string> = new Set(['CONNECT', 'TRACE', 'TRACK']);
+
 /**
  * Reads the request heads of one connection. `table` is shared by the readers of a listener.
  * Reasons: MalformedRequest, AmbiguousPath (400), MethodNotAllowed (405), TargetTooLong (414), ExpectationFailed (417),
@@ -53,7 +56,7 @@ function readRequestLine(text: string, start: number, end: number, targetBytes: 
   const version = readVersion(text.slice(at + 1, Math.min(end, at + 11)));
   if (version === undefined || isReason(version)) return version;
   const method = text.slice(start, methodEnd);
-  if (method === 'CONNECT') return 'MethodNotAllowed';
+  if (NEVER_SERVED.has(method)) return 'MethodNotAllowed';
   return { line: { method, target: text.slice(targetStart, at), version }, next: at + 11 };
 }
 

@@ -47,6 +47,8 @@ export const REFUSED_REQUESTS: Record<string, Record<string, [HeadReason, string
     'the preface of HTTP/2': ['VersionNotSupported', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'],
     CONNECT: ['MethodNotAllowed', line('CONNECT app.example:443 HTTP/1.1')],
     'CONNECT with a path': ['MethodNotAllowed', line('CONNECT / HTTP/1.1')],
+    'TRACE, which shows what was added on the way': ['MethodNotAllowed', line('TRACE / HTTP/1.1')],
+    TRACK: ['MethodNotAllowed', line('TRACK / HTTP/1.1')],
   },
   targets: {
     'no slash in front': ['MalformedRequest', target('admin')],
