@@ -10,7 +10,7 @@ import { LOG_LEVELS } from '../telemetry/log.ts';
 import { createAssembly } from './assembly.ts';
 import { EXIT, type RunCommand } from './io.ts';
 import { reportUsage, runCommandLine } from './options.ts';
-import { keepTrimmed } from './trim-memory.ts';
+import { createMemory, keepTrimmed } from './trim-memory.ts';
 import { findProblems, SIDECAR, type SidecarValues } from './sidecar-options.ts';
 
 /** Keys are fetched for at most this long before ready (runtime.md "Lifecycle"). */
@@ -41,7 +41,7 @@ async function serve(values: SidecarValues, cwd: string, signal: AbortSignal): P
     clock: Date.now,
     monotonic: () => performance.now(),
     randomBytes,
-    residentBytes: () => process.memoryUsage.rss(),
+    memory: createMemory(),
     setLogLevel: level => setLevel(telemetry, level),
     describe: () => assembly.describe(),
     ...(values.health === undefined ? {} : { health: values.health }),

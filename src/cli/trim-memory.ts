@@ -2,6 +2,8 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
+import type { Memory } from '../proxy/memory-watch.ts';
+
 type Collect = (options: { type: 'major'; execution: 'sync'; flavor: 'last-resort' }) => void;
 
 /**
@@ -41,4 +43,21 @@ export function keepTrimmed(): () => void {
   }, LOOK_MS);
   timer.unref();
   return () => clearInterval(timer);
+}
+
+/**
+ * Memory of this process. Needed: what V8 and its buffers hold, and what the program itself took before its first
+ * request; the rest of resident memory lies in allocators, which hand it out again before they ask for more.
+ */
+export function createMemory(): Memory {
+  const { rss, heapTotal, external } = process.memoryUsage();
+  const program = rss - heapTotal - external;
+  return {
+    resident: () => process.memoryUsage.rss(),
+    needed: () => {
+      const { heapUsed, external: buffers } = process.memoryUsage();
+      return program + heapUsed + buffers;
+    },
+    collect: trimMemory,
+  };
 }

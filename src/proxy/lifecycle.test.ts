@@ -172,7 +172,10 @@ describe('overload', () => {
         assert.equal((await wire.send(GET).takeAnswer()).status, 200);
         wire.socket.destroy();
       },
-      { maxMemoryBytes: 100, residentBytes: () => resident },
+      {
+        maxMemoryBytes: 100,
+        memory: { resident: () => resident, needed: () => resident, collect: () => undefined },
+      },
     );
   });
 

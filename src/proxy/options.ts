@@ -1,5 +1,6 @@
 /** What the data path is given: addresses, limits of the process, and the outside world as arguments. */
 import type { ResolveRule } from '../outbound/resolve.ts';
+import type { Memory } from './memory-watch.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
 
 export interface SocketAddress {
@@ -38,8 +39,8 @@ export interface ProxyDeps {
   /** Milliseconds that only grow: deadlines and durations. */
   readonly monotonic: () => number;
   readonly randomBytes: (size: number) => Uint8Array;
-  /** Resident bytes of the process. */
-  readonly residentBytes: () => number;
+  /** Of the process; asked for `maxMemoryBytes`. */
+  readonly memory: Memory;
   /** Hooks of the admin socket that belong to others; a missing one answers 404. */
   readonly setLogLevel?: (level: string) => boolean;
   readonly explain?: (request: unknown) => Promise<unknown>;

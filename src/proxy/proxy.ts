@@ -73,8 +73,8 @@ export function createProxy(deps: ProxyDeps): Proxy {
       ...(deps.explain === undefined ? {} : { explain: deps.explain }),
     }),
   );
-  const { maxMemoryBytes: maxBytes, residentBytes } = deps;
-  if (maxBytes !== undefined) sweep.add(createMemoryWatch({ maxBytes, residentBytes, state, log }));
+  const { maxMemoryBytes: maxBytes, memory } = deps;
+  if (maxBytes !== undefined) sweep.add(createMemoryWatch({ maxBytes, memory, state, log }));
   sweep.add({
     sweep: () => {
       let count = 0;

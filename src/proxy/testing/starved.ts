@@ -11,7 +11,11 @@ const world = await startWorld(
   { routes: [['/', [OPEN, respond]]] },
   {
     maxMemoryBytes: 1024 ** 3,
-    residentBytes: () => process.memoryUsage.rss(),
+    memory: {
+      resident: () => process.memoryUsage.rss(),
+      needed: () => process.memoryUsage.rss(),
+      collect: () => undefined,
+    },
   },
 );
 process.stdout.write(`${world.port}\n`);

@@ -148,7 +148,7 @@ export async function startWorld(
     clock: () => new Date().getTime() + ahead,
     monotonic: () => performance.now() + ahead,
     randomBytes,
-    residentBytes: () => 0,
+    memory: { resident: () => 0, needed: () => 0, collect: () => undefined },
     ...deps,
   });
   await proxy.start();
