@@ -34,7 +34,12 @@ test('950 unfinished heads of 62 KB shut nobody out once they are gone', async t
   for (let i = 0; i < 950; i++) {
     const socket = connect(sidecar.port, '127.0.0.1').on('error', () => undefined);
     sockets.push(socket);
-    sent.push(new Promise(done => void socket.write(UNFINISHED, () => done()).once('close', () => done())));
+    sent.push(
+      new Promise(done => {
+        socket.write(UNFINISHED, () => done());
+        socket.once('close', () => done());
+      }),
+    );
   }
   await Promise.all(sent);
   for (const socket of sockets) socket.destroy();
