@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
+import { readAuthority } from '../http/host.ts';
 import type { CompiledHideBackend, CompiledResponseStep } from '../policy/steps.ts';
 import { createHeaderMatcher } from '../policy/header-matcher.ts';
 import { evaluateResponse, renderNeutralBody, requestNeedsIdentity, type ResponseEdits } from './response.ts';
@@ -35,7 +36,6 @@ const hide = (parts: Partial<CompiledHideBackend> = {}): CompiledResponseStep =>
         keepHeaders: [],
         removes: createHeaderMatcher(parts.removeHeaders ?? BUILT_IN, parts.keepHeaders ?? []),
         from: FROM,
-        to: template(b => `${String(read(b, 'request.scheme'))}://${String(read(b, 'request.host'))}`),
         errorBodies: 'Replace',
         ...parts,
       },
@@ -47,16 +47,21 @@ const JSON_BODIES = { mediaTypes: ['application/json', 'text/*'], maxBytes: 1024
 interface Sent {
   readonly status?: number;
   readonly method?: string;
+  /** Of the client's request. */
+  readonly host?: string;
+  readonly scheme?: 'http' | 'https';
 }
 
 function evaluate(
   steps: readonly CompiledResponseStep[],
   lines: readonly (readonly [string, string])[],
-  { status = 200, method = 'GET' }: Sent = {},
+  { status = 200, method = 'GET', host = 'fleet.example.com', scheme = 'https' }: Sent = {},
 ) {
   const open = step({ type: 'anyOf', alternatives: [{ type: 'anonymous' }] });
   const at = route([open], { response: { steps, dynamic: true } });
-  const permit = permitOf(judgeNow(at, { request: request([], { method }) }));
+  const permit = permitOf(
+    judgeNow(at, { request: request([['Host', host]], { method, scheme, host: readAuthority(host)?.host ?? '' }) }),
+  );
   return evaluateResponse(permit, { status, headers: fields(lines) });
 }
 
@@ -150,6 +155,33 @@ suite('hideBackend: headers', () => {
       const lines = [['Set-Cookie', 'a=1; Domain=fleet.shop.svc']] as const;
       assert.deepEqual(after([hide({ to: literal(to) })], lines), ['Set-Cookie: a=1']);
     }
+  });
+});
+
+suite('hideBackend: the origin that the client used', () => {
+  const location = (sent: Sent): string[] => after([hide()], [['Location', 'http://fleet.shop.svc:8443/v1']], sent);
+  const origins: Record<string, [Sent, string]> = {
+    'keeps its port': [{ host: 'Fleet.example.com:18443' }, 'https://fleet.example.com:18443/v1'],
+    'has no default port of https': [{ host: 'fleet.example.com:443' }, 'https://fleet.example.com/v1'],
+    'has no default port of http': [{ host: 'fleet.example.com:80', scheme: 'http' }, 'http://fleet.example.com/v1'],
+    'keeps another scheme’s default port': [{ host: 'a.example:80' }, 'https://a.example:80/v1'],
+    'may be an address': [{ host: '[::1]:18443' }, 'https://[::1]:18443/v1'],
+    'is unknown without Host: the reference is relative': [{ host: '' }, '/v1'],
+  };
+  for (const [name, [sent, expected]] of Object.entries(origins)) {
+    test(name, () => assert.deepEqual(location(sent), [`Location: ${expected}`]));
+  }
+  test('stands in bodies with its port, and in cookie domains without', () => {
+    const lines = [
+      ['Content-Type', 'application/json'],
+      ['Set-Cookie', 'a=1; Domain=fleet.shop.svc'],
+    ] as const;
+    const edits = evaluate([hide({ bodies: JSON_BODIES })], lines, { host: 'fleet.example.com:18443' });
+    assert.equal(
+      edited(edits).rewrite?.rewrite('"http://fleet.shop.svc:8443/v1"'),
+      '"https://fleet.example.com:18443/v1"',
+    );
+    assert.ok(seen(edits, lines).includes('Set-Cookie: a=1; Domain=fleet.example.com'));
   });
 });
 

@@ -9,6 +9,7 @@ import { createBackendHosts, type BackendHosts } from './backend-hosts.ts';
 import { planBody, type BodyRewriting } from './body-rewriting.ts';
 import { celRecord } from './cel-value.ts';
 import { phraseOf } from './challenge.ts';
+import { readClientOrigin } from './client-origin.ts';
 import type { HeaderValues } from './edits.ts';
 import { renderAnswer, type Rendered } from './respond-step.ts';
 import type { Permit } from './verdict.ts';
@@ -112,8 +113,7 @@ class Evaluation {
   #hide(step: CompiledResponseStep, hide: CompiledHideBackend): Reason | undefined {
     this.#remove(hide.removes);
     let hosts: BackendHosts | undefined;
-    const makeHosts = (): BackendHosts =>
-      (hosts ??= createBackendHosts(hide.from, hide.to.literal ?? hide.to.render(this.bindingsOf(step))));
+    const makeHosts = (): BackendHosts => (hosts ??= createBackendHosts(hide.from, this.#originFor(step, hide)));
     if (hide.from.length > 0) this.#rewriteHeaders(makeHosts);
     if (this.#answer.status >= 500 && hide.errorBodies === 'Replace') this.#neutralise();
     if (hide.bodies === undefined || hide.from.length === 0 || this.body !== undefined) return undefined;
@@ -121,6 +121,11 @@ class Evaluation {
     if (plan === 'Refused') return 'AppProtocolError';
     if (plan === 'Rewritten') this.#rewriteBody(hide.bodies, makeHosts().text);
     return undefined;
+  }
+
+  #originFor(step: CompiledResponseStep, { to }: CompiledHideBackend): string {
+    if (to === undefined) return readClientOrigin(this.#permit.request);
+    return to.literal ?? to.render(this.bindingsOf(step));
   }
 
   #rewriteHeaders(hosts: () => BackendHosts): void {

@@ -26,20 +26,14 @@ export const HIDDEN_HEADERS: readonly string[] = [
   'x-backend-*',
 ];
 
-const DEFAULT_TO = '${request.scheme}://${request.host}';
-
 /** The step, or undefined after reporting what is wrong with it. */
 export function compileResponseStep(step: ResponseStep, compiler: StepCompiler): ResponseBody | undefined {
   const { field } = compiler;
   if (step.hideBackend !== undefined) {
-    const to = compiler.text(
-      step.hideBackend.rewriteHosts?.to ?? DEFAULT_TO,
-      'text',
-      `${field}.hideBackend.rewriteHosts.to`,
-    );
-    return to === undefined
-      ? undefined
-      : { type: 'hideBackend', hideBackend: compileHideBackend(step.hideBackend, to) };
+    const written = step.hideBackend.rewriteHosts?.to;
+    if (written === undefined) return { type: 'hideBackend', hideBackend: compileHideBackend(step.hideBackend) };
+    const to = compiler.text(written, 'text', `${field}.hideBackend.rewriteHosts.to`);
+    return to && { type: 'hideBackend', hideBackend: compileHideBackend(step.hideBackend, to) };
   }
   if (step.setHeaders !== undefined) {
     return { type: 'setHeaders', setHeaders: compileSettings(step.setHeaders, `${field}.setHeaders`, compiler) };
@@ -54,7 +48,7 @@ export function compileResponseStep(step: ResponseStep, compiler: StepCompiler):
 
 function compileHideBackend(
   { removeHeaders, keepHeaders, rewriteHosts, bodies, errorBodies }: HideBackendStep,
-  to: Template,
+  to?: Template,
 ): HideBackendBody {
   const keep = keepHeaders.map(name => name.toLowerCase());
   const names = new Set([...HIDDEN_HEADERS, ...removeHeaders.map(name => name.toLowerCase())]);
@@ -63,8 +57,8 @@ function compileHideBackend(
     removeHeaders: remove,
     keepHeaders: keep,
     removes: createHeaderMatcher(remove, keep),
-    to,
     errorBodies,
+    ...(to === undefined ? {} : { to }),
     ...(rewriteHosts?.from === undefined ? {} : { from: sortByLength(rewriteHosts.from) }),
     ...(bodies === undefined ? {} : { bodies }),
   };

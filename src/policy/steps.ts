@@ -136,8 +136,8 @@ export interface CompiledHideBackend {
   readonly removes: (lower: string) => boolean;
   /** Back-end authorities and origins, longest first. */
   readonly from: readonly string[];
-  /** Renders to an origin: scheme://authority. */
-  readonly to: Template;
+  /** Renders to an origin: scheme://authority. Absent: the origin that the client named itself, with its port. */
+  readonly to?: Template;
   readonly bodies?: BodyRewrite;
   readonly errorBodies: 'Replace' | 'Keep';
 }

@@ -91,7 +91,7 @@ function dependsOnAnswerOnly({ pipeline }: Route, { lower }: ResponseHead): bool
       case 'setHeaders':
         return step.setHeaders.every(({ value }) => value.literal !== undefined);
       case 'hideBackend':
-        return step.hideBackend.to.literal !== undefined || !REWRITTEN.some(name => lower.includes(name));
+        return step.hideBackend.to?.literal !== undefined || !REWRITTEN.some(name => lower.includes(name));
       case 'respond':
         return false;
     }

@@ -156,6 +156,15 @@ describe('the fleet', () => {
     assert.equal(cookies[1], 'b=2; Path=/; HttpOnly');
   });
 
+  test('behind a port of its own, what is rewritten leads back to that port', async () => {
+    const token = await fleet.webToken();
+    const host = 'fleet.example.com:18443';
+    const moved = await fleet.ask({ path: '/v1/files/moved', token, host });
+    assert.deepEqual(moved.headers.get('location'), [`https://${host}/v1/files/report`]);
+    const report = await fleet.ask({ path: '/v1/files/report', token, host });
+    assert.match(report.body, /"self":"https:\/\/fleet\.example\.com:18443\/v1\/files\/report"/);
+  });
+
   test('the app’s own retry advice stays, its error body does not', async () => {
     const answer = await fleet.ask({ path: '/v1/files/gateway', token: await fleet.webToken() });
     assert.deepEqual(answer.headers.get('retry-after'), ['7']);

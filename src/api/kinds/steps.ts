@@ -554,7 +554,8 @@ export const hideBackendStep = object({
         ),
         to: optional({
           ...template,
-          description: 'What clients see instead; default ${request.scheme}://${request.host}.',
+          description:
+            'What clients see instead; default: the scheme and the authority that the client itself used, its port kept unless it is the scheme’s default.',
           example: 'https://fleet.example.com',
         }),
       },
