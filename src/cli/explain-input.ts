@@ -76,33 +76,43 @@ export function readMoment(text: string): number {
   return moment;
 }
 
-/** A file that was named and could not be used; the message names it and never holds its content. */
+/**
+ * A file that was named and could not be used. The message names the option and neither the path nor the content: whoever
+ * pastes a token or a key where its file belongs must not find it in a terminal's or a CI job's log.
+ */
 export class FileProblem extends Error {}
 
-async function readText(path: string, io: Io): Promise<string> {
+const FILE = 'a FILE (- for standard input)';
+
+/** What no file is named: the thing itself was written, or the name is wrong. */
+const ABSENT = new Set(['ENOENT', 'ENAMETOOLONG', 'ENOTDIR', 'ERR_INVALID_ARG_VALUE']);
+
+async function readText(path: string, option: string, io: Io, takes = FILE): Promise<string> {
   if (path === '-' && io.stdin !== undefined) return io.stdin();
   try {
     return await readFile(resolve(io.cwd, path), 'utf8');
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
-    throw new FileProblem(code === 'ENOENT' ? `${path} does not exist` : `${path} cannot be read (${code})`);
+    const problem = ABSENT.has(code) ? 'no such file' : `the file cannot be read (${code})`;
+    throw new FileProblem(`${option} takes ${takes}; ${problem}`);
   }
 }
 
-export const readTokenFile = async (path: string, io: Io): Promise<string> => (await readText(path, io)).trim();
+export const readTokenFile = async (path: string, io: Io): Promise<string> =>
+  (await readText(path, '--token', io)).trim();
 
 const MAX_CERTIFICATE = 64 * 1024;
 
 /** The certificates of a PEM file, leaf first; keys in it are passed over. */
 export async function readChainFile(path: string, io: Io): Promise<readonly Uint8Array[]> {
-  const text = await readText(path, io);
+  const text = await readText(path, '--certificate', io);
   let chain: readonly Uint8Array[];
   try {
     chain = parsePem(text, MAX_CERTIFICATE).flatMap(({ label, der }) => (label === 'CERTIFICATE' ? [der] : []));
   } catch {
-    throw new FileProblem(`${path} is not PEM`);
+    throw new FileProblem('the file of --certificate is not PEM');
   }
-  if (chain.length === 0) throw new FileProblem(`${path} holds no certificate (PEM)`);
+  if (chain.length === 0) throw new FileProblem('the file of --certificate holds no certificate (PEM)');
   return chain;
 }
 
@@ -110,12 +120,12 @@ export async function readChainFile(path: string, io: Io): Promise<readonly Uint
 export async function readBodyFile(path: string, io: Io): Promise<Readonly<Record<string, unknown>>> {
   let value: unknown;
   try {
-    value = JSON.parse(await readText(path, io));
+    value = JSON.parse(await readText(path, '--device-auth', io, 'STATUS:FILE'));
   } catch (error) {
     if (error instanceof FileProblem) throw error;
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new FileProblem(`${path} holds no JSON object`);
+    throw new FileProblem('the file of --device-auth holds no JSON object');
   }
   return Object.assign(Object.create(null) as Record<string, unknown>, value);
 }

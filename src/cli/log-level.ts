@@ -1,5 +1,6 @@
 /** `sallyport log-level`: changes how much a running sidecar logs. */
 import { socketOption, withAdmin } from './admin-client.ts';
+import { listWords } from '../api/words.ts';
 import { EXIT, type RunCommand } from './io.ts';
 import { quote, reportUsage, runCommandLine, suggest, type Command } from './options.ts';
 
@@ -19,7 +20,8 @@ const LOG_LEVEL = {
 export const runLogLevel: RunCommand = (args, io) =>
   runCommandLine(LOG_LEVEL, args, io, async (values, [level = '']) => {
     if (!LEVELS.includes(level)) {
-      reportUsage('log-level', [`${quote(level)} is not a level${suggest(level, LEVELS)}`], io);
+      const known = `write ${listWords(LEVELS, 'or')}`;
+      reportUsage('log-level', [`${quote(level)} is not a level: ${known}${suggest(level, LEVELS)}`], io);
       return EXIT.usage;
     }
     return withAdmin(values['admin-socket'], { method: 'POST', path: '/log-level', body: { level } }, io, answer => {

@@ -210,7 +210,11 @@ function takeOption(options: Options, token: OptionToken, given: Given): string 
   }
   if (value === undefined || value === '') return `${rawName} needs a value (${option.placeholder ?? 'VALUE'})`;
   if (!inlineValue && value.startsWith('-') && value !== '-') {
-    return `${rawName} needs a value (${option.placeholder ?? 'VALUE'}), but ${value} follows; write ${rawName}=${value} if you mean it`;
+    const needs = `${rawName} needs a value (${option.placeholder ?? 'VALUE'})`;
+    // What follows may be a key or certificate in PEM, which begins with dashes too: only an option's name is repeated.
+    return /^-(-?[a-z][a-z-]*|[0-9.]+)$/.test(value)
+      ? `${needs}, but ${value} follows; write ${rawName}=${value} if you mean it`
+      : `${needs}, but something that begins with - follows`;
   }
   given.texts.set(name, { from: rawName, texts: [...(before?.texts ?? []), value] });
   return undefined;
@@ -230,7 +234,8 @@ function readVariable(
 
 function countPositionals({ positionals }: Command, given: readonly string[]): string[] {
   const { name, min, max } = positionals ?? { name: '', min: 0, max: 0 };
-  if (given.length < min) return [min === 1 ? `needs at least one ${name}` : `needs ${min} ${name}`];
+  const wanted = min === 1 ? `needs ${max === 1 ? '' : 'at least '}one ${name}` : `needs ${min} ${name}`;
+  if (given.length < min) return [wanted];
   return given.slice(max).map(extra => `${quote(extra)} is one argument too many`);
 }
 

@@ -303,17 +303,17 @@ suite('wrong usage', () => {
     'an address that is none': [64, /--source-ip must be an IP address/, ['--request', GET, '--source-ip', 'host']],
     'a token file that does not exist': [
       69,
-      /nowhere\.jwt does not exist/,
+      /--token takes a FILE \(- for standard input\); no such file/,
       ['--request', GET, '--token', 'nowhere.jwt'],
     ],
     'a certificate file without a certificate': [
       69,
-      /token\.jwt holds no certificate/,
+      /the file of --certificate holds no certificate/,
       ['--request', GET, '--certificate', 'token.jwt'],
     ],
     'a body that is no object': [
       69,
-      /list\.json holds no JSON object/,
+      /the file of --device-auth holds no JSON object/,
       ['--request', GET, '--device-auth', '200:list.json'],
     ],
   };
@@ -324,6 +324,22 @@ suite('wrong usage', () => {
       assert.match(told.stderr, message);
     });
   }
+  test('a token or certificate written where its file belongs is never repeated', async () => {
+    const pasted: Readonly<Record<string, readonly [option: string, text: string]>> = {
+      'a token': ['--token', `eyJhbGciOiJFUzI1NiJ9.${CANARY}.c2lnbmF0dXJl`],
+      'a long token': ['--token', `eyJhbGciOiJFUzI1NiJ9.${CANARY.repeat(300)}.c2lnbmF0dXJl`],
+      'a certificate': ['--certificate=', `-----BEGIN CERTIFICATE-----\n${CANARY}\n-----END CERTIFICATE-----\n`],
+      'a certificate as its own argument': ['--certificate', `-----BEGIN CERTIFICATE-----\n${CANARY}\n`],
+      'an answer': ['--device-auth', `200:{"deviceId": "${CANARY}"}`],
+    };
+    for (const [name, [option, text]] of Object.entries(pasted)) {
+      const words = option.endsWith('=') ? [`${option}${text}`] : [option, text];
+      const told = await explain(EXAMPLE, 'device-ca.yaml', '--request', POST, ...words);
+      assert.equal(told.stdout, '', name);
+      assert.ok(!told.stderr.includes(CANARY) && !told.stderr.includes('eyJ'), `${name}: ${told.stderr}`);
+      assert.match(told.stderr, /(takes .*; no such file|needs a value \(FILE\))/, name);
+    }
+  });
   test('manifests that cannot be read', async () => {
     const told = await explain(EXAMPLE, 'broken.yaml', '--request', GET);
     assert.deepEqual([told.code, told.stdout], [69, '']);
