@@ -9,6 +9,9 @@ import { renderApi, renderPolicy, sallyport, startSallyport, writeManifests } fr
 import { readCpuMicroseconds, readResidentMiB, runLoad, startLoad, waitForPort, type Running } from './process.ts';
 import type { Row } from './report.ts';
 
+/** Long enough for a process at rest to give back what it does not need. */
+const REST_MS = 6000;
+
 const within = (bound: number) => ({ bound, direction: 'at most' as const });
 
 const context = (bench: Bench, mode: PeerContext['mode']): PeerContext => ({
@@ -46,7 +49,7 @@ export async function measureMemory(bench: Bench): Promise<Row[]> {
 async function measureRest(bench: Bench, running: Running): Promise<number> {
   try {
     await waitForPort(bench.ports.listen);
-    await sleep(3000);
+    await sleep(REST_MS);
     return readResidentMiB(running.pid);
   } finally {
     await running.stop();
@@ -88,10 +91,11 @@ async function measureHeld(bench: Bench, peer: Peer): Promise<number> {
   try {
     await waitForPort(bench.ports.listen);
     await runLoad({ ...plan, seconds: 1 });
+    await sleep(REST_MS);
     const before = readResidentMiB(running.pid);
     const { child, result } = startLoad({ ...plan, connections: 10_000, hold: true });
     const { requests, failures } = await result;
-    await sleep(3000);
+    await sleep(REST_MS);
     const after = readResidentMiB(running.pid);
     child.kill('SIGKILL');
     if (failures > 0)

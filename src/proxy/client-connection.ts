@@ -15,6 +15,8 @@ import type { Sweepable } from './sweep.ts';
 /** How much of an unread body is discarded, and for how long, so that a reset does not hide the answer. */
 const LINGER_BYTES = 256 * 1024;
 const LINGER_MS = 2000;
+/** After this time without a request a connection gives back what it remembers of the last. */
+const REST_MS = 1000;
 /** Bytes of later requests that are held while one is served. */
 const HELD_BYTES = 64 * 1024;
 
@@ -50,7 +52,10 @@ export class ClientConnection implements Sweepable {
   pinned: Upstream | undefined;
   exchange: Exchange | undefined;
   #state: State = 'reading';
-  #reader: RequestReader;
+  /** Absent while the connection rests: 10,000 idle connections must not hold 10,000 last heads. */
+  #reader: RequestReader | undefined;
+  /** Monotonic time since which nothing has come. */
+  #restingSince: number;
   #limits: object | undefined;
   #held: Buffer | undefined;
   #deadline = Infinity;
@@ -64,9 +69,9 @@ export class ClientConnection implements Sweepable {
     this.raw = client.raw;
     this.peer = client.peer;
     this.handshake = client.handshake;
-    this.#reader = this.#createReader();
+    this.#restingSince = shared.monotonic();
     // The first request gets the clock of a head from the start: a silent connection is not an idle one yet.
-    this.#deadline = shared.monotonic() + this.#headTimeout();
+    this.#deadline = this.#restingSince + this.#headTimeout();
     client.socket.on('data', (chunk: Buffer) => this.#onData(chunk));
     client.socket.on('end', () => this.#onEnd());
     client.socket.on('drain', () => this.#onDrain());
@@ -80,7 +85,7 @@ export class ClientConnection implements Sweepable {
   }
 
   get idle(): boolean {
-    return this.#state === 'reading' && !this.#reader.started && this.#held === undefined;
+    return this.#state === 'reading' && !this.#hasBegun() && this.#held === undefined;
   }
 
   pause(): void {
@@ -113,6 +118,7 @@ export class ClientConnection implements Sweepable {
     if (close || (this.ended && this.#held === undefined)) return this.linger();
     this.#state = 'reading';
     this.#deadline = now + this.#clientIdle();
+    this.#restingSince = now;
     if (!this.#busy) this.#serveHeld();
   }
 
@@ -139,19 +145,20 @@ export class ClientConnection implements Sweepable {
 
   /** Closes if nothing is in flight; used when the process stops. */
   closeIdle(): void {
-    if (this.#state === 'reading' && !this.#reader.started && this.#held === undefined) this.linger();
+    if (this.#state === 'reading' && !this.#hasBegun() && this.#held === undefined) this.linger();
   }
 
   sweep(now: number): void {
     if (this.exchange !== undefined) this.exchange.sweep(now);
     else if (this.#deadline <= now) this.#expire();
+    else if (now - this.#restingSince > REST_MS && this.idle) this.#reader = undefined;
   }
 
   #expire(): void {
     this.#deadline = Infinity;
     if (this.#state === 'lingering') return void this.socket.destroy();
     if (this.#state !== 'reading') return;
-    if (!this.#reader.started) return this.linger();
+    if (!this.#hasBegun()) return this.linger();
     this.#refuse('RequestTimeout');
   }
 
@@ -170,15 +177,15 @@ export class ClientConnection implements Sweepable {
 
   #read(chunk: Buffer): void {
     const text = chunk.toString('latin1', 0, chunk.length);
-    const started = this.#reader.started;
-    if (!started) this.#useLimits();
-    const progress = this.#reader.read(text);
+    const started = this.#hasBegun();
+    const reader = this.#currentReader(started);
+    const progress = reader.read(text);
     if (progress.kind === 'error') return this.#refuse(progress.reason);
     if (progress.kind === 'more') {
       if (!started) this.#deadline = this.shared.monotonic() + this.#headTimeout();
       return;
     }
-    this.#reader.reset();
+    reader.reset();
     this.#begin(progress.head, progress.consumed < chunk.length ? chunk.subarray(progress.consumed) : undefined);
   }
 
@@ -264,15 +271,19 @@ export class ClientConnection implements Sweepable {
     this.pinned = undefined;
   }
 
-  #createReader(): RequestReader {
-    const limits = this.listener.limits;
-    this.#limits = limits;
-    return createRequestReader(limits);
+  /** Whether a part of a head is here. */
+  #hasBegun(): boolean {
+    return this.#reader?.started === true;
   }
 
   /** A new generation may have other limits; they hold from the next head on. */
-  #useLimits(): void {
-    if (this.#limits !== this.listener.limits) this.#reader = this.#createReader();
+  #currentReader(started: boolean): RequestReader {
+    const { limits } = this.listener;
+    if (this.#reader === undefined || (!started && this.#limits !== limits)) {
+      this.#limits = limits;
+      this.#reader = createRequestReader(limits, this.shared.names);
+    }
+    return this.#reader;
   }
 
   #headTimeout(): number {

@@ -11,6 +11,7 @@ import type { ProxyDeps } from './options.ts';
 import { createPools } from './pools.ts';
 import { createRequestIds } from './request-id.ts';
 import { createServicePort, type ServicePort } from './service-port.ts';
+import { createNameTable } from '../http/message.ts';
 import { createDate, type ProxyState, type Shared } from './shared.ts';
 import { createSweep } from './sweep.ts';
 
@@ -136,7 +137,8 @@ function createShared(deps: ProxyDeps, state: ProxyState): Shared {
   const dialling = { isForbidden, lookup: createGuardedLookup(isForbidden), readBuffer };
   const pools = createPools({ apps, resolve, dialling, monotonic, sweep, log: telemetry.log });
   const ids = createRequestIds(deps.randomBytes);
-  return { telemetry, clock, monotonic, ids, pools, sweep, state, date: createDate(clock) };
+  const names = createNameTable();
+  return { telemetry, clock, monotonic, ids, pools, sweep, state, names, date: createDate(clock) };
 }
 
 function describeListener({ address, active, connections, ready }: Listener): Readonly<Record<string, unknown>> {

@@ -1,4 +1,5 @@
 /** What every listener, connection and exchange of one proxy has in common. */
+import type { NameTable } from '../http/message.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
 import type { Pools } from './pools.ts';
 import type { RequestIds } from './request-id.ts';
@@ -22,6 +23,8 @@ export interface Shared {
   readonly pools: Pools;
   readonly sweep: Sweep;
   readonly state: ProxyState;
+  /** Header names that were met, classified once for all connections. */
+  readonly names: NameTable;
   /** Value of a Date header, for answers of our own. */
   readonly date: () => string;
 }
