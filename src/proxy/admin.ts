@@ -1,6 +1,8 @@
 /** The admin socket: JSON over HTTP, for `sallyport status`, `drain`, `log-level`, `explain`. Only its owner may open it. */
-import { chmodSync, unlinkSync } from 'node:fs';
+import { chmodSync, lstatSync, statSync, unlinkSync } from 'node:fs';
 import { connect, type Server } from 'node:net';
+import { dirname } from 'node:path';
+import { explainBinding, nameProblem, readCode } from './binding.ts';
 import type { ServiceHandler, ServiceReply } from './service-port.ts';
 
 export interface AdminDeps {
@@ -47,19 +49,34 @@ function readJson(text: string): Readonly<Record<string, unknown>> | undefined {
 }
 
 /**
- * Binds a Unix socket that only its owner may open. A file that a dead sidecar has left behind is replaced; one that
- * answers is not.
- * @throws the system's error, EADDRINUSE when another sidecar is there.
+ * Binds a Unix socket that only its owner may open. Only a socket on which nobody listens, as a dead sidecar leaves it, is
+ * replaced; any other file stays what it is.
+ * @throws a sentence that says what to change, with the system's code: EADDRINUSE when another sidecar is there.
  */
 export async function bindAdminSocket(server: Server, path: string): Promise<void> {
+  await makeRoom(path);
   try {
     await bind(server, path);
   } catch (error) {
-    if (!isInUse(error) || (await answers(path))) throw error;
-    unlinkSync(path);
-    await bind(server, path);
+    throw explainBinding(`--admin-socket: ${path}`, error);
   }
   chmodSync(path, 0o600);
+}
+
+async function makeRoom(path: string): Promise<void> {
+  const folder = dirname(path);
+  const refuse = (code: string, problem: string): Error => nameProblem(code, `--admin-socket: ${problem}`);
+  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() !== true) {
+    throw refuse('ENOENT', `the folder ${folder} does not exist`);
+  }
+  const there = lstatSync(path, { throwIfNoEntry: false });
+  if (there === undefined) return;
+  if (!there.isSocket()) throw refuse('EEXIST', `${path} exists and is not a socket; name another path`);
+  const failure = await knock(path);
+  if (failure === undefined) throw refuse('EADDRINUSE', `${path}: a sidecar already has it; name another path`);
+  // What refuses for another reason (EACCES, EAGAIN) may well be alive.
+  if (failure === 'ECONNREFUSED') unlinkSync(path);
+  else if (failure !== 'ENOENT') throw refuse(failure, `${path} is a socket that cannot be asked; name another path`);
 }
 
 function bind(server: Server, path: string): Promise<void> {
@@ -78,15 +95,14 @@ function bind(server: Server, path: string): Promise<void> {
   });
 }
 
-const isInUse = (error: unknown): boolean => error instanceof Error && 'code' in error && error.code === 'EADDRINUSE';
-
-function answers(path: string): Promise<boolean> {
+/** The code of the failure to connect; undefined: somebody listens. */
+function knock(path: string): Promise<string | undefined> {
   return new Promise(resolve => {
     const socket = connect(path);
-    const tell = (answer: boolean) => (): void => {
+    const tell = (failure: string | undefined): void => {
       socket.destroy();
-      resolve(answer);
+      resolve(failure);
     };
-    socket.once('connect', tell(true)).once('error', tell(false));
+    socket.once('connect', () => tell(undefined)).once('error', error => tell(readCode(error)));
   });
 }
