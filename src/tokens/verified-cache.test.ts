@@ -20,6 +20,17 @@ test('what was kept is found by its exact text', () => {
   assert.equal(cache.find('a.b.C'), undefined);
 });
 
+test('tokens with the same end are not taken for each other', () => {
+  const cache = open(2);
+  const end = 'x'.repeat(60);
+  cache.keep(`a${end}`, entry);
+  assert.equal(cache.find(`b${end}`), undefined);
+  const other = { ...entry, keysGeneration: 2 };
+  cache.keep(`b${end}`, other);
+  assert.equal(cache.find(`b${end}`), other);
+  assert.equal(cache.find(`a${end}`), undefined);
+});
+
 test('the number of entries is bounded, and what is used outlives what is not', () => {
   const cache = open(3);
   for (const name of ['a', 'b', 'c']) cache.keep(name, entry);
@@ -31,7 +42,7 @@ test('the number of entries is bounded, and what is used outlives what is not', 
 
 test('the bytes are bounded', () => {
   const cache = open(1000, 10_000);
-  for (let i = 0; i < 100; i++) cache.keep(`${i}${'x'.repeat(500)}`, entry);
+  for (let i = 0; i < 100; i++) cache.keep(`${'x'.repeat(500)}${i}`, entry);
   assert.equal(cache.size(), 4);
 });
 
