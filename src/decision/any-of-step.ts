@@ -3,9 +3,9 @@ import type { CompiledAlternative } from '../policy/steps.ts';
 import { certificateAnswer } from './answers.ts';
 import { failed, type Attempt } from './attempt.ts';
 import { tryCertificate } from './certificate-step.ts';
-import type { Evidence, EvidenceRequest } from './evidence.ts';
 import { tryToken } from './jwt-step.ts';
 import { BEARER, CLIENT_CERTIFICATE, isUndecided, object, type Objection } from './objection.ts';
+import { Question, whenKnown, type Asking } from './question.ts';
 import type { Run } from './run.ts';
 import { hasDuplicate, locateToken } from './token-location.ts';
 import type { Challenge, Principal } from './verdict.ts';
@@ -16,15 +16,14 @@ const ANONYMOUS: Attempt = { passed: { principal: NOBODY } };
 const NOT_ANONYMOUS = failed(object('NoPolicyMatches', 'a credential was presented'), false);
 
 /** Passes only if nothing was presented for the others: a bad credential never falls back to being nobody (E3). */
-function* tryAnonymous(
-  run: Run,
-  alternatives: readonly CompiledAlternative[],
-): Generator<EvidenceRequest, Attempt, Evidence> {
-  for (const other of alternatives) {
-    if (other.type === 'jwt' && locateToken(run.request, other.jwt) !== undefined) return NOT_ANONYMOUS;
-    if (other.type !== 'clientCertificate') continue;
-    const answer = certificateAnswer(yield { type: 'certificate', step: other.clientCertificate });
-    if (answer.state !== 'absent') return NOT_ANONYMOUS;
+function tryAnonymous(run: Run, alternatives: readonly CompiledAlternative[], from = 0): Asking<Attempt> {
+  for (let at = from; at < alternatives.length; at++) {
+    const other = alternatives[at];
+    if (other?.type === 'jwt' && locateToken(run.request, other.jwt) !== undefined) return NOT_ANONYMOUS;
+    if (other?.type !== 'clientCertificate') continue;
+    return new Question<Attempt>({ type: 'certificate', step: other.clientCertificate }, answer =>
+      certificateAnswer(answer).state === 'absent' ? tryAnonymous(run, alternatives, at + 1) : NOT_ANONYMOUS,
+    );
   }
   return ANONYMOUS;
 }
@@ -33,7 +32,7 @@ function tryAlternative(
   run: Run,
   alternative: CompiledAlternative,
   all: readonly CompiledAlternative[],
-): Generator<EvidenceRequest, Attempt, Evidence> {
+): Asking<Attempt> {
   switch (alternative.type) {
     case 'jwt':
       return tryToken(run, alternative.jwt);
@@ -80,17 +79,26 @@ function tellAll(
 
 export type AnyOfAttempt = Attempt & { readonly winner?: CompiledAlternative };
 
-export function* tryAnyOf(
+export function tryAnyOf(run: Run, alternatives: readonly CompiledAlternative[]): Asking<AnyOfAttempt> {
+  if (hasDuplicate(run.request, alternatives)) return failed(object('DuplicateCredential'), true);
+  return tryFrom(run, alternatives, []);
+}
+
+/** Goes on after as many alternatives as were tried without success. */
+function tryFrom(
   run: Run,
   alternatives: readonly CompiledAlternative[],
-): Generator<EvidenceRequest, AnyOfAttempt, Evidence> {
-  if (hasDuplicate(run.request, alternatives)) return failed(object('DuplicateCredential'), true);
-  const attempts: Attempt[] = [];
-  for (const alternative of alternatives) {
-    const attempt = yield* tryAlternative(run, alternative, alternatives);
-    if (attempt.passed !== undefined) return { ...attempt, winner: alternative };
-    attempts.push(attempt);
-  }
+  attempts: readonly Attempt[],
+): Asking<AnyOfAttempt> {
+  const alternative = alternatives[attempts.length];
+  if (alternative === undefined) return objectTo(run, alternatives, attempts);
+  return whenKnown(tryAlternative(run, alternative, alternatives), attempt => {
+    if (attempt.passed !== undefined) return { passed: attempt.passed, winner: alternative };
+    return tryFrom(run, alternatives, [...attempts, attempt]);
+  });
+}
+
+function objectTo(run: Run, alternatives: readonly CompiledAlternative[], attempts: readonly Attempt[]): AnyOfAttempt {
   const objection = objectToAll(alternatives, attempts);
   return failed(run.context.trace === undefined ? objection : tellAll(objection, alternatives, attempts), false);
 }

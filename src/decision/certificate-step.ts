@@ -3,13 +3,17 @@ import type { CompiledCertificate } from '../policy/steps.ts';
 import { certificateAnswer } from './answers.ts';
 import { failed, type Attempt } from './attempt.ts';
 import { certificatePrincipal } from './certificate-binding.ts';
-import type { CertificateFacts, Evidence, EvidenceRequest } from './evidence.ts';
+import type { CertificateFacts, Evidence } from './evidence.ts';
 import { matchesIdentity } from './identity.ts';
 import { object } from './objection.ts';
+import { Question } from './question.ts';
 import type { Run } from './run.ts';
 
-export function* tryCertificate(step: CompiledCertificate): Generator<EvidenceRequest, Attempt, Evidence> {
-  const answer = certificateAnswer(yield { type: 'certificate', step });
+export const tryCertificate = (step: CompiledCertificate): Question<Attempt> =>
+  new Question({ type: 'certificate', step }, answer => judgeCertificate(step, answer));
+
+function judgeCertificate(step: CompiledCertificate, evidence: Evidence): Attempt {
+  const answer = certificateAnswer(evidence);
   if (answer.state === 'absent') return failed(object('ClientCertificateNotPresent'), false);
   if (answer.state !== 'verified') return failed(object(answer.reason), true);
   const { certificate } = answer;

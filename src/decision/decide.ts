@@ -9,7 +9,8 @@ import { object, type Objection } from './objection.ts';
 import { errorBindings, renderErrorHeaders } from './refuse.ts';
 import { renderRespond, type Rendered } from './respond-step.ts';
 import { Run, type DecideContext } from './run.ts';
-import { isSteps, isWanted, runStep } from './run-step.ts';
+import { Question, type Asking } from './question.ts';
+import { isWanted, runStep } from './run-step.ts';
 import { traceStep } from './trace.ts';
 import type { Denial, Permit, Respond, Verdict } from './verdict.ts';
 
@@ -33,6 +34,7 @@ function deny(run: Run, objection: Objection, step?: CompiledStep): Denial {
     label: step?.label,
     message,
     retryAfter,
+    detail: objection.detail,
     principal: run.principal,
   };
 }
@@ -79,58 +81,113 @@ const runsAfter = (responding: CompiledStep, step: CompiledStep): boolean =>
   !TRANSFORMS.has(step.type) &&
   rankOf(step.origin) <= rankOf(responding.origin);
 
-function* outcomeOf(run: Run, step: CompiledStep): Generator<EvidenceRequest, Outcome, Evidence> {
+const fail = (error: unknown): Objection =>
+  object(error instanceof CouldNotDecide ? error.reason : 'Overloaded', 'could not be decided');
+
+function beginStep(run: Run, step: CompiledStep): Asking<Outcome | undefined> {
   try {
     const wanted = isWanted(run, step);
     if (wanted !== true) return wanted === false ? 'skipped' : wanted;
-    if (step.type === 'respond') return renderRespond(run, step, step.respond);
-    const result = runStep(run, step);
-    if (result === undefined) return 'passed';
-    return (isSteps(result) ? yield* result : result) ?? 'passed';
+    return step.type === 'respond' ? renderRespond(run, step, step.respond) : runStep(run, step);
   } catch (error) {
-    return object(error instanceof CouldNotDecide ? error.reason : 'Overloaded', 'could not be decided');
+    return fail(error);
+  }
+}
+
+function resumeStep(question: Question<Outcome | undefined>, answer: Evidence): Asking<Outcome | undefined> {
+  try {
+    return question.resume(answer);
+  } catch (error) {
+    return fail(error);
   }
 }
 
 /**
- * Yields an EvidenceRequest whenever it needs one and is resumed with the answer; returns the verdict and never throws.
- * `reserved` holds the folded names that policies of this pod set (Snapshot.reservedHeaders).
+ * One decision under way. `start` and then `resume`, with the answer to what was asked last, give the next
+ * EvidenceRequest; undefined: there is a verdict. Neither throws.
  */
-export function* decide(
-  route: Route,
-  params: Readonly<Record<string, string>>,
-  request: RequestView,
-  reserved: ReadonlySet<string>,
-  context: DecideContext,
-): Generator<EvidenceRequest, Verdict, Evidence> {
-  const run = new Run(route, params, request, reserved, context);
-  const { trace } = context;
-  const { steps } = route.pipeline;
-  let response: { readonly step: CompiledStep; readonly rendered: Rendered } | undefined;
-  let ended: readonly CompiledStep[] = [];
-  let denial: Denial | undefined;
-  for (const step of steps) {
-    const isOver =
-      denial !== undefined ||
-      (response !== undefined && !runsAfter(response.step, step)) ||
-      ended.some(other => isSamePolicy(other.origin, step.origin));
-    if (isOver) {
-      if (trace === undefined && denial !== undefined) break;
-      trace?.add(step, { verdict: 'not run', microseconds: 0 });
-      continue;
+export class Decision {
+  readonly #run: Run;
+  readonly #steps: readonly CompiledStep[];
+  #at = 0;
+  #startedAt = 0;
+  #question: Question<Outcome | undefined> | undefined;
+  #response: { readonly step: CompiledStep; readonly rendered: Rendered } | undefined;
+  /** Steps of Audit policies that would have denied or answered. */
+  #ended: readonly CompiledStep[] = NONE;
+  #denial: Denial | undefined;
+
+  /** `reserved` holds the folded names that policies of this pod set (Snapshot.reservedHeaders). */
+  constructor(
+    route: Route,
+    params: Readonly<Record<string, string>>,
+    request: RequestView,
+    reserved: ReadonlySet<string>,
+    context: DecideContext,
+  ) {
+    this.#run = new Run(route, params, request, reserved, context);
+    this.#steps = route.pipeline.steps;
+  }
+
+  start(): EvidenceRequest | undefined {
+    const { trace } = this.#run.context;
+    for (let step = this.#steps[this.#at]; step !== undefined; step = this.#steps[this.#at]) {
+      if (this.#isOver(step)) {
+        trace?.add(step, { verdict: 'not run', microseconds: 0 });
+        this.#at++;
+        continue;
+      }
+      if (trace !== undefined) this.#startedAt = trace.clock();
+      const request = this.#take(step, beginStep(this.#run, step));
+      if (request !== undefined) return request;
+      // A trace tells the steps that do not run; nobody else asks for them.
+      if (this.#denial !== undefined && trace === undefined) break;
     }
-    const startedAt = trace?.clock() ?? 0;
-    const outcome = yield* outcomeOf(run, step);
-    if (trace !== undefined) traceStep(trace, run, step, outcome, startedAt);
-    if (outcome === 'passed' || outcome === 'skipped') continue;
+    return undefined;
+  }
+
+  resume(answer: Evidence): EvidenceRequest | undefined {
+    const question = this.#question;
+    const step = this.#steps[this.#at];
+    if (question === undefined || step === undefined) return undefined;
+    return this.#take(step, resumeStep(question, answer)) ?? this.start();
+  }
+
+  get verdict(): Verdict {
+    if (this.#denial !== undefined) return this.#denial;
+    const response = this.#response;
+    return response === undefined ? conclude(this.#run) : respondBy(this.#run, response.step, response.rendered);
+  }
+
+  #isOver(step: CompiledStep): boolean {
+    if (this.#denial !== undefined) return true;
+    if (this.#response !== undefined && !runsAfter(this.#response.step, step)) return true;
+    return this.#ended !== NONE && this.#ended.some(other => isSamePolicy(other.origin, step.origin));
+  }
+
+  /** What the step asks for; undefined when it is over. */
+  #take(step: CompiledStep, result: Asking<Outcome | undefined>): EvidenceRequest | undefined {
+    if (result instanceof Question) {
+      this.#question = result;
+      return result.request;
+    }
+    this.#question = undefined;
+    this.#at++;
+    const { trace } = this.#run.context;
+    if (trace !== undefined) traceStep(trace, this.#run, step, result ?? 'passed', this.#startedAt);
+    if (result !== undefined && result !== 'passed' && result !== 'skipped') this.#end(step, result);
+    return undefined;
+  }
+
+  #end(step: CompiledStep, outcome: Objection | Rendered): void {
     const isObjection = 'reason' in outcome;
     if (step.origin.audit) {
       // S8: the first would-deny ends the policy's steps, and so does its respond; neither changes the verdict.
-      if (isObjection) run.countAudit(step, outcome);
-      ended = [...ended, step];
-    } else if (isObjection) denial = deny(run, outcome, step);
-    else response = { step, rendered: outcome };
+      if (isObjection) this.#run.countAudit(step, outcome);
+      this.#ended = [...this.#ended, step];
+    } else if (isObjection) this.#denial = deny(this.#run, outcome, step);
+    else this.#response = { step, rendered: outcome };
   }
-  if (denial !== undefined) return denial;
-  return response === undefined ? conclude(run) : respondBy(run, response.step, response.rendered);
 }
+
+const NONE: readonly CompiledStep[] = [];

@@ -4,9 +4,10 @@ import type { CompiledDeviceAuth, CompiledStep } from '../policy/steps.ts';
 import { deviceAnswer, revocationAnswer } from './answers.ts';
 import { celObject } from './cel-value.ts';
 import { certificateBinding } from './certificate-binding.ts';
-import type { CertificateFacts, Claims, Evidence, EvidenceRequest } from './evidence.ts';
+import type { CertificateFacts, Claims } from './evidence.ts';
 import type { DeviceAnswer } from './finding.ts';
 import { object, type Objection } from './objection.ts';
+import { Question, type Asking } from './question.ts';
 import type { Run } from './run.ts';
 
 type Outcome = { readonly answer: DeviceAnswer } | Objection;
@@ -43,22 +44,30 @@ function judgeAnswer(
   }
 }
 
-export function* askDevice(
+export function askDevice(run: Run, step: CompiledStep, device: CompiledDeviceAuth): Asking<Outcome> {
+  const certificate = run.latest(step, 'certificate');
+  if (certificate === undefined) return object('ClientCertificateNotPresent', 'no step verified a certificate');
+  return new Question<Outcome>({ type: 'revocation', step: device, certificate }, answer => {
+    const revocation = revocationAnswer(answer);
+    return revocation.state === 'clear' ? lookUp(run, step, device, certificate) : object(revocation.reason);
+  });
+}
+
+function lookUp(
   run: Run,
   step: CompiledStep,
   device: CompiledDeviceAuth,
-): Generator<EvidenceRequest, Outcome, Evidence> {
-  const certificate = run.latest(step, 'certificate');
-  if (certificate === undefined) return object('ClientCertificateNotPresent', 'no step verified a certificate');
-  const revocation = revocationAnswer(yield { type: 'revocation', step: device, certificate });
-  if (revocation.state !== 'clear') return object(revocation.reason);
+  certificate: CertificateFacts,
+): Asking<Outcome> {
   const bindings = run.bindingsOf(step);
   const deviceId = renderId(device.deviceId, bindings);
   const identity = device.certificateIdentity && renderId(device.certificateIdentity, bindings);
   if (deviceId === '') return object('DeviceMismatch', 'deviceId is empty');
   if (identity !== undefined && identity !== deviceId) return object('DeviceMismatch', 'not the certificate’s id');
   const certificateIdentity = identity === undefined ? {} : { certificateIdentity: identity };
-  const answer = deviceAnswer(yield { type: 'device', step: device, certificate, deviceId, ...certificateIdentity });
-  if (answer.state !== 'answered') return object(answer.reason);
-  return judgeAnswer(device, certificate, deviceId, answer);
+  return new Question({ type: 'device', step: device, certificate, deviceId, ...certificateIdentity }, evidence => {
+    const answer = deviceAnswer(evidence);
+    if (answer.state !== 'answered') return object(answer.reason);
+    return judgeAnswer(device, certificate, deviceId, answer);
+  });
 }

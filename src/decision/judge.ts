@@ -1,14 +1,12 @@
-/** Drives decide() with an EvidenceSource: without a promise when every answer is at hand. */
+/** Drives a Decision with an EvidenceSource: without a promise when every answer is at hand. */
 import type { Reason } from '../api/reasons.ts';
 import type { Route } from '../policy/model.ts';
 import type { RequestView } from '../policy/request.ts';
 import { CouldNotDecide } from './could-not-decide.ts';
-import { decide, type DecideContext } from './decide.ts';
+import { Decision, type DecideContext } from './decide.ts';
 import type { Evidence, EvidenceRequest, EvidenceSource, Undecided } from './evidence.ts';
 import { refuse } from './refuse.ts';
 import type { Verdict } from './verdict.ts';
-
-type Decision = Generator<EvidenceRequest, Verdict, Evidence>;
 
 const REASON_OF: Readonly<Record<EvidenceRequest['type'], Reason>> = {
   token: 'KeysUnavailable',
@@ -58,9 +56,9 @@ async function finish(
 ): Promise<Verdict> {
   const settle = (pending: Evidence | Promise<Evidence>, request: EvidenceRequest): Promise<Evidence> =>
     Promise.resolve(pending).catch((error: unknown) => undecided(error, request));
-  let next = decision.next(await settle(first, waiting));
-  while (next.done !== true) next = decision.next(await settle(answer(source, next.value, now), next.value));
-  return next.value;
+  let asked = decision.resume(await settle(first, waiting));
+  while (asked !== undefined) asked = decision.resume(await settle(answer(source, asked, now), asked));
+  return decision.verdict;
 }
 
 /** Never throws and never rejects: what fails is a 503 denial. */
@@ -75,14 +73,14 @@ export function judge(
   const { now } = context;
   const failClosed = (): Verdict => refuse('Overloaded', route.pipeline.errors, { route, request, now });
   try {
-    const decision = decide(route, params, request, reserved, context);
-    let next = decision.next();
-    while (next.done !== true) {
-      const evidence = answer(source, next.value, now);
-      if (evidence instanceof Promise) return finish(decision, next.value, evidence, source, now).catch(failClosed);
-      next = decision.next(evidence);
+    const decision = new Decision(route, params, request, reserved, context);
+    let asked = decision.start();
+    while (asked !== undefined) {
+      const evidence = answer(source, asked, now);
+      if (evidence instanceof Promise) return finish(decision, asked, evidence, source, now).catch(failClosed);
+      asked = decision.resume(evidence);
     }
-    return next.value;
+    return decision.verdict;
   } catch {
     return failClosed();
   }

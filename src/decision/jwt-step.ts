@@ -2,37 +2,36 @@
 import type { CompiledJwt } from '../policy/steps.ts';
 import { bindingAnswer, tokenAnswer } from './answers.ts';
 import { failed, type Attempt } from './attempt.ts';
-import type { Evidence, EvidenceRequest } from './evidence.ts';
-import { object, type Objection } from './objection.ts';
+import type { Evidence } from './evidence.ts';
+import { object } from './objection.ts';
+import { Question, type Asking } from './question.ts';
 import type { Run } from './run.ts';
 import { acceptToken, judgeTimes, tokenValidUntil, type AcceptedToken } from './token-claims.ts';
 import { DUPLICATE, locate, locateToken, readsSamePlace } from './token-location.ts';
 
 /** RFC 8705 section 3: the token's confirmation against the certificate of the handshake, verified or not. */
-function* judgeBinding(
-  jwt: CompiledJwt,
-  token: AcceptedToken,
-): Generator<EvidenceRequest, Objection | undefined, Evidence> {
-  const confirmation = token.confirmation;
-  if (!jwt.boundToCertificate) return undefined;
-  const presented = bindingAnswer(yield { type: 'binding' });
-  return confirmation !== undefined && confirmation === presented ? undefined : object('TokenBindingMismatch');
+function judgeBinding(token: AcceptedToken, answer: Evidence): Attempt {
+  const { confirmation } = token;
+  const presented = bindingAnswer(answer);
+  const matches = confirmation !== undefined && confirmation === presented;
+  return matches ? token.attempt : failed(object('TokenBindingMismatch'), true);
 }
 
-export function* tryToken(run: Run, jwt: CompiledJwt): Generator<EvidenceRequest, Attempt, Evidence> {
+export function tryToken(run: Run, jwt: CompiledJwt): Asking<Attempt> {
   const located = locateToken(run.request, jwt);
   if (located === undefined) return failed(object('TokenNotPresent'), false);
   if (located === DUPLICATE) return failed(object('DuplicateCredential'), true);
-  const answer = tokenAnswer(yield { type: 'token', step: jwt, token: located });
+  return new Question({ type: 'token', step: jwt, token: located }, answer => judgeToken(run, jwt, answer));
+}
+
+function judgeToken(run: Run, jwt: CompiledJwt, evidence: Evidence): Asking<Attempt> {
+  const answer = tokenAnswer(evidence);
   if (answer.state !== 'verified') return failed(object(answer.reason), true);
   const token = acceptToken(answer.token, jwt);
   const objection = judgeTimes(answer.token, run.now) ?? token.objection;
   if (objection !== undefined) return failed(objection, true);
-  if (jwt.boundToCertificate) {
-    const mismatch = yield* judgeBinding(jwt, token);
-    if (mismatch !== undefined) return failed(mismatch, true);
-  }
-  return { passed: { token, principal: token.principal } };
+  if (!jwt.boundToCertificate) return token.attempt;
+  return new Question({ type: 'binding' }, presented => judgeBinding(token, presented));
 }
 
 /** What an enforced step that passed changes: the headers it sets from claims, and how long a stream may stay open. */

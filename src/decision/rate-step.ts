@@ -1,9 +1,10 @@
 /** The step `rateLimit` (P7): who counts is an argument, what it means is here. */
 import type { CompiledRateLimit, CompiledStep } from '../policy/steps.ts';
 import { rateAnswer } from './answers.ts';
-import type { Evidence, EvidenceRequest, RateEvidence } from './evidence.ts';
+import type { Evidence, RateEvidence } from './evidence.ts';
 import { foundNothing } from './finding.ts';
 import { object, objectToFailure, type Objection } from './objection.ts';
+import { Question, type Asking } from './question.ts';
 import type { Run } from './run.ts';
 
 /**
@@ -21,11 +22,7 @@ function pass(run: Run, step: CompiledStep): undefined {
   run.record(foundNothing(step));
 }
 
-export function* countCall(
-  run: Run,
-  step: CompiledStep,
-  limit: CompiledRateLimit,
-): Generator<EvidenceRequest, Objection | undefined, Evidence> {
+export function countCall(run: Run, step: CompiledStep, limit: CompiledRateLimit): Asking<Objection | undefined> {
   let key = limit.key.literal;
   try {
     key ??= limit.key.render(run.bindingsOf(step));
@@ -34,7 +31,11 @@ export function* countCall(
   }
   // Counters of an Audit policy have no effect (S8), and an open stream was counted when it was opened (M7).
   if (step.origin.audit || run.context.rejudge === true) return pass(run, step);
-  const answer = rateAnswer(yield { type: 'rate', step: limit, key });
+  return new Question({ type: 'rate', step: limit, key }, answer => judgeRate(run, step, limit, answer));
+}
+
+function judgeRate(run: Run, step: CompiledStep, limit: CompiledRateLimit, evidence: Evidence): Objection | undefined {
+  const answer = rateAnswer(evidence);
   if ('reason' in answer) return object(answer.reason);
   if (limit.headers) announce(run, limit, answer);
   if (answer.admitted) return pass(run, step);

@@ -5,16 +5,16 @@ import { tryAnyOf } from './any-of-step.ts';
 import { authorize } from './authorize-step.ts';
 import { applyCertificate, tryCertificate } from './certificate-step.ts';
 import { askDevice } from './device-step.ts';
-import type { Evidence, EvidenceRequest } from './evidence.ts';
 import { foundNothing } from './finding.ts';
 import { removeHeaders, requireHeader, setHeaders } from './headers-step.ts';
 import { applyToken, removeTokens, tryToken } from './jwt-step.ts';
 import { object, objectToFailure, type Objection } from './objection.ts';
+import { whenKnown, type Asking } from './question.ts';
 import { countCall } from './rate-step.ts';
 import type { Run } from './run.ts';
 
 type StepOf<T extends CompiledStep['type']> = Extract<CompiledStep, { type: T }>;
-type Steps<T> = Generator<EvidenceRequest, T, Evidence>;
+type Result = Asking<Objection | undefined>;
 
 /** Whether the step runs at all. A condition that fails denies (E8). */
 export function isWanted(run: Run, step: CompiledStep): boolean | Objection {
@@ -35,39 +35,43 @@ function accept(run: Run, step: CompiledStep, passed: Passed, alternative?: stri
   if (certificate !== undefined) applyCertificate(run, certificate);
 }
 
-function* runJwt(run: Run, step: StepOf<'jwt'>): Steps<Objection | undefined> {
-  const attempt = yield* tryToken(run, step.jwt);
-  if (attempt.passed === undefined) return attempt.objection;
-  accept(run, step, attempt.passed);
-  if (!step.origin.audit) removeTokens(run, step.jwt, step.jwt);
-  return undefined;
+function runJwt(run: Run, step: StepOf<'jwt'>): Result {
+  return whenKnown(tryToken(run, step.jwt), attempt => {
+    if (attempt.passed === undefined) return attempt.objection;
+    accept(run, step, attempt.passed);
+    if (!step.origin.audit) removeTokens(run, step.jwt, step.jwt);
+    return undefined;
+  });
 }
 
-function* runCertificate(run: Run, step: StepOf<'clientCertificate'>): Steps<Objection | undefined> {
-  const attempt = yield* tryCertificate(step.clientCertificate);
-  if (attempt.passed === undefined) return attempt.objection;
-  accept(run, step, attempt.passed);
-  return undefined;
+function runCertificate(run: Run, step: StepOf<'clientCertificate'>): Result {
+  return whenKnown(tryCertificate(step.clientCertificate), attempt => {
+    if (attempt.passed === undefined) return attempt.objection;
+    accept(run, step, attempt.passed);
+    return undefined;
+  });
 }
 
-function* runAnyOf(run: Run, step: StepOf<'anyOf'>): Steps<Objection | undefined> {
-  const attempt = yield* tryAnyOf(run, step.alternatives);
-  if (attempt.passed === undefined) return attempt.objection;
-  const { winner } = attempt;
-  accept(run, step, attempt.passed, winner?.type);
-  if (step.origin.audit) return undefined;
-  const winning: CompiledJwt | undefined = winner?.type === 'jwt' ? winner.jwt : undefined;
-  for (const alternative of step.alternatives) {
-    if (alternative.type === 'jwt') removeTokens(run, alternative.jwt, winning);
-  }
-  return undefined;
+function runAnyOf(run: Run, step: StepOf<'anyOf'>): Result {
+  return whenKnown(tryAnyOf(run, step.alternatives), attempt => {
+    if (attempt.passed === undefined) return attempt.objection;
+    const { winner } = attempt;
+    accept(run, step, attempt.passed, winner?.type);
+    if (step.origin.audit) return undefined;
+    const winning: CompiledJwt | undefined = winner?.type === 'jwt' ? winner.jwt : undefined;
+    for (const alternative of step.alternatives) {
+      if (alternative.type === 'jwt') removeTokens(run, alternative.jwt, winning);
+    }
+    return undefined;
+  });
 }
 
-function* runDevice(run: Run, step: StepOf<'deviceAuth'>): Steps<Objection | undefined> {
-  const outcome = yield* askDevice(run, step, step.deviceAuth);
-  if (!('answer' in outcome)) return outcome;
-  run.record({ ...foundNothing(step), answer: outcome.answer });
-  return undefined;
+function runDevice(run: Run, step: StepOf<'deviceAuth'>): Result {
+  return whenKnown(askDevice(run, step, step.deviceAuth), outcome => {
+    if (!('answer' in outcome)) return outcome;
+    run.record({ ...foundNothing(step), answer: outcome.answer });
+    return undefined;
+  });
 }
 
 /** A step that asks for nothing: it passed unless it objects. */
@@ -78,8 +82,8 @@ function conclude(run: Run, step: CompiledStep, objection: Objection | undefined
 
 export type RunnableStep = Exclude<CompiledStep, { type: 'respond' }>;
 
-/** Evidence steps give their generator, the others their answer at once: most steps need none. */
-export function runStep(run: Run, step: RunnableStep): Steps<Objection | undefined> | Objection | undefined {
+/** An objection, or undefined when the step passed. */
+export function runStep(run: Run, step: RunnableStep): Result {
   switch (step.type) {
     case 'jwt':
       return runJwt(run, step);
@@ -103,6 +107,3 @@ export function runStep(run: Run, step: RunnableStep): Steps<Objection | undefin
       return object('PolicyInvalid');
   }
 }
-
-export const isSteps = (value: Steps<Objection | undefined> | Objection): value is Steps<Objection | undefined> =>
-  'next' in value;

@@ -1,5 +1,6 @@
 /** A verified token's words: times, audience, required claims (P1). What does not depend on the time is remembered. */
 import type { CompiledClaim, CompiledJwt } from '../policy/steps.ts';
+import type { Attempt } from './attempt.ts';
 import { celValue } from './cel-value.ts';
 import { renderClaim } from './claim-headers.ts';
 import type { Claims, VerifiedToken } from './evidence.ts';
@@ -93,6 +94,8 @@ export class AcceptedToken {
   readonly objection: Objection | undefined;
   readonly claimHeaders: readonly HeaderValues[];
   readonly principal: Principal;
+  /** Of the step, once nothing else is in the way. */
+  readonly attempt: Attempt;
   readonly #jwt: CompiledJwt;
   #binding: Readonly<Record<string, unknown>> | undefined;
 
@@ -100,6 +103,7 @@ export class AcceptedToken {
     this.token = token;
     this.#jwt = jwt;
     this.principal = { kind: 'Jwt', id: this.subject, issuer: token.issuer };
+    this.attempt = { passed: { token: this, principal: this.principal } };
     const headers = renderClaimHeaders(token.claims, jwt);
     this.claimHeaders = headers ?? [];
     this.objection =
