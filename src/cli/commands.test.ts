@@ -64,7 +64,10 @@ for (const command of ['sidecar', 'check', 'explain', 'status', 'drain', 'log-le
 
 const WRONG_LEVELS: Readonly<Record<string, readonly [args: readonly string[], message: RegExp]>> = {
   'a level that does not exist': [['verbose'], /"verbose" is not a level: write debug, info, warn or error$/m],
-  'a level that is misspelt': [['wran'], /"wran" is not a level: write debug, info, warn or error; did you mean warn\?$/m],
+  'a level that is misspelt': [
+    ['wran'],
+    /"wran" is not a level: write debug, info, warn or error; did you mean warn\?$/m,
+  ],
   'no level': [[], /^sallyport log-level: needs one LEVEL$/m],
 };
 for (const [sentence, [args, message]] of Object.entries(WRONG_LEVELS)) {

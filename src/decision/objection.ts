@@ -10,7 +10,7 @@ export interface Objection {
   readonly message?: string;
   /** Seconds. */
   readonly retryAfter?: number;
-  /** For the trace only: names and sorts, never values of the request. */
+  /** For logs and the trace: names of the policy and sorts, never values of the request. */
   readonly detail?: string;
 }
 

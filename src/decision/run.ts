@@ -134,7 +134,9 @@ export class Run {
   }
 
   countAudit(step: CompiledStep, objection: Objection): void {
-    this.auditDenials = [...this.auditDenials, { origin: step.origin, label: step.label, reason: objection.reason }];
+    const { reason, detail } = objection;
+    const denial = { origin: step.origin, label: step.label, reason, ...(detail === undefined ? {} : { detail }) };
+    this.auditDenials = [...this.auditDenials, denial];
   }
 
   addResponseHeader(line: HeaderLine): void {

@@ -28,6 +28,8 @@ export interface AuditDenial {
   /** `policy/step`. */
   readonly label: string;
   readonly reason: Reason;
+  /** See Denial. */
+  readonly detail?: string;
 }
 
 interface Judged {
@@ -83,6 +85,8 @@ export interface Denial {
   readonly label?: string | undefined;
   /** An authorize rule's message, told to the client. */
   readonly message?: string | undefined;
+  /** What within the step denied, by names of the policy: a rule, a claim, a field. For logs; never a value of a request. */
+  readonly detail?: string | undefined;
   readonly challenges: readonly Challenge[];
   /** `errors.headers`, rendered for this request; one that could not be rendered is left out. */
   readonly errorHeaders: readonly HeaderLine[];

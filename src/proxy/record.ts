@@ -29,6 +29,7 @@ export function recordRequest(exchange: Exchange, now: number): void {
   if (reason !== undefined) record.reason = reason;
   if (label !== undefined) record.step = label;
   if (denied?.origin !== undefined) record.policy = denied.origin.key;
+  if (denied?.detail !== undefined) record.detail = denied.detail;
   if (principal !== undefined) record.principalKind = principal.kind;
   if (principal?.certificate !== undefined) record.certificateSha256 = principal.certificate.sha256;
   if (principal?.issuer !== undefined) record.issuer = principal.issuer;

@@ -68,6 +68,19 @@ const WOULD_DENY = makeRecord({
   ],
 });
 
+test('a line says which rule, claim or field denied, and no metric does', async () => {
+  const { telemetry, lines } = collectLines();
+  telemetry.request({ ...DENIED, detail: 'deny rule no-lab' });
+  const [audited] = WOULD_DENY.auditDenials;
+  assert.ok(audited !== undefined);
+  telemetry.request(makeRecord({ auditDenials: [{ ...audited, detail: 'claim tier' }] }));
+  const [denied, would] = lines.map(line => JSON.parse(line) as Record<string, unknown>);
+  assert.equal(denied?.['detail'], 'deny rule no-lab');
+  assert.deepEqual(would?.['wouldDeny'], ['trial/caller TokenExpired (claim tier)']);
+  const metrics = await telemetry.exposition();
+  assert.ok(!metrics.includes('no-lab') && !metrics.includes('claim tier'));
+});
+
 test('a denial is one line that names policy, step and reason', () => {
   const { telemetry, lines } = collectLines({ logPermits: 0 });
   telemetry.request(DENIED);

@@ -87,6 +87,7 @@ function describeRequest(record: RequestRecord): LogFields {
     reason: record.reason,
     policy: record.policy,
     step: record.step,
+    detail: record.detail,
     principal: record.principalKind,
     certificateSha256: record.certificateSha256,
     issuer: record.issuer,
@@ -101,8 +102,8 @@ function describeRequest(record: RequestRecord): LogFields {
   };
 }
 
-function describeAuditDenial({ label, reason }: RequestRecord['auditDenials'][number]): string {
-  return `${label} ${reason}`;
+function describeAuditDenial({ label, reason, detail }: RequestRecord['auditDenials'][number]): string {
+  return `${label} ${reason}${detail === undefined ? '' : ` (${detail})`}`;
 }
 
 function round(milliseconds: number | undefined): number | undefined {

@@ -35,6 +35,8 @@ export interface RequestRecord {
   /** `policy/step` that denied. */
   readonly step?: string;
   readonly policy?: string;
+  /** What within the step denied: `deny rule no-lab`. Names of the policy only; no label of a metric. */
+  readonly detail?: string;
   readonly principalKind?: string;
   readonly certificateSha256?: string;
   readonly issuer?: string;

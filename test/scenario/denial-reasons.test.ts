@@ -32,6 +32,8 @@ interface Expected {
   readonly retryAfter?: RegExp;
   /** Policy and step of the log line; absent: no step denied. */
   readonly by?: readonly [policy: string, step: string];
+  /** The rule, claim or field that the log line names. */
+  readonly detail?: string;
   /** The connection must end after it. */
   readonly closes?: boolean;
 }
@@ -215,6 +217,7 @@ async function assertDenial(
   assert.equal(line['reason'], expected.reason);
   assert.equal(line['status'], status);
   assert.deepEqual([line['policy'], line['step']], expected.by ?? [undefined, undefined]);
+  if (expected.detail !== undefined) assert.equal(line['detail'], expected.detail);
   return line;
 }
 
@@ -471,7 +474,12 @@ describe('denials', () => {
     },
     { reason: 'ExpressionFailed', ask: () => get('/v1/expression'), by: ['shop/expression', 'expression/broken'] },
     { reason: 'NoPolicyMatches', ask: () => get('/v1/unguarded') },
-    { reason: 'AuthorizationDenied', ask: () => get('/v1/rules'), by: ['shop/rules', 'rules/deny'] },
+    {
+      reason: 'AuthorizationDenied',
+      ask: () => get('/v1/rules'),
+      by: ['shop/rules', 'rules/deny'],
+      detail: 'deny rule all',
+    },
     {
       reason: 'RateLimitExceeded',
       ask: async () => {

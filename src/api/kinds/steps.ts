@@ -309,7 +309,7 @@ export const deviceAuthStep = object({
 export type DeviceAuthStep = Infer<typeof deviceAuthStep>;
 
 const authorizeRule = object({
-  name: optional({ ...memberName, description: 'The rule’s name; logs, metrics and explain use it.' }),
+  name: optional({ ...memberName, description: 'The rule’s name; logs and explain use it.' }),
   expression: required({
     ...celExpression,
     description: 'CEL, of type bool.',
