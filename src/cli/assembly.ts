@@ -3,7 +3,7 @@ import { createCredentials, type CredentialView } from '../credentials/credentia
 import { createDevices, type DeviceView } from '../devices/devices.ts';
 import { createLimits } from '../limits/limits.ts';
 import type { Fetcher } from '../outbound/fetcher.ts';
-import { compileSnapshot, type CompileOutput } from '../policy/compile.ts';
+import { compileSnapshot, type CompileOutput, type IdleObject } from '../policy/compile.ts';
 import type { Remembered } from '../policy/remembered.ts';
 import type { Generation } from '../proxy/generation.ts';
 import type { Violation } from '../api/violation.ts';
@@ -102,7 +102,7 @@ export function createAssembly(options: AssemblyOptions): Assembly {
       credentials: credentialView,
     };
     limits.keep(snapshot.counters);
-    publish({ snapshot, material, limits, ...views });
+    publish({ snapshot, material, limits, unserved: explainUnserved(compiled.idle), ...views });
     publishedAt = clock();
     inForce = { snapshot, idle: compiled.idle };
     report(snapshot.violations);
@@ -146,7 +146,7 @@ export function createAssembly(options: AssemblyOptions): Assembly {
     describe: () => ({
       configuration: latest === undefined ? 'not loaded' : { hash: latest.hash },
       problems: [...refused, ...(inForce?.snapshot.violations ?? [])].map(describeViolation),
-      idle: (inForce?.idle ?? []).map(({ object, why }) => `${object}: ${why}`),
+      idle: (inForce?.idle ?? []).map(({ object, why }) => `${object} ${why}`),
       issuers: views?.tokens.status() ?? [],
       trusts: views?.trust.status() ?? [],
       deviceServices: views?.devices.status() ?? [],
@@ -159,6 +159,18 @@ export function createAssembly(options: AssemblyOptions): Assembly {
       await fetcher.close();
     },
   };
+}
+
+/** Apis that this workload does not serve, and the flag by which it would. */
+function explainUnserved(idle: readonly IdleObject[]): readonly string[] {
+  return idle
+    .filter(({ object }) => object.startsWith('Api '))
+    .map(({ object, why, misfit }) => `${object} ${why}${misfit === undefined ? '' : `; ${adviseOn(misfit)}`}`);
+}
+
+function adviseOn({ part, name }: NonNullable<IdleObject['misfit']>): string {
+  if (part === 'namespace') return `give --namespace ${name}`;
+  return part === 'labels' ? 'mend --workload-labels' : `give --container-ports ${name}=PORT`;
 }
 
 function describeViolation({ severity, object, field, problem, fix, position }: Violation): string {

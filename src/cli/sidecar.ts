@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import { createFetcher } from '../outbound/fetcher.ts';
 import { createProxy } from '../proxy/proxy.ts';
 import { createFilesSource } from '../sources/files.ts';
-import { createTelemetry } from '../telemetry/create-telemetry.ts';
+import { createTelemetry, type RunningTelemetry } from '../telemetry/create-telemetry.ts';
 import { createLineOutput } from '../telemetry/line-output.ts';
 import { LOG_LEVELS } from '../telemetry/log.ts';
 import { createAssembly } from './assembly.ts';
@@ -111,10 +111,15 @@ async function openTelemetry(values: SidecarValues) {
   return Object.assign(telemetry, { flush: () => output.flush() });
 }
 
-function setLevel(telemetry: { setLevel(level: (typeof LOG_LEVELS)[number]): void }, text: string): boolean {
+function setLevel({ log, setLevel: change }: Pick<RunningTelemetry, 'log' | 'setLevel'>, text: string): boolean {
   const level = LOG_LEVELS.find(each => each === text);
   if (level === undefined) return false;
-  telemetry.setLevel(level);
+  const tell = (): void => log.info({ level }, `log level is now ${level}`);
+  const isQuieter = level === 'warn' || level === 'error';
+  // Before the line itself is no longer logged.
+  if (isQuieter) tell();
+  change(level);
+  if (!isQuieter) tell();
   return true;
 }
 

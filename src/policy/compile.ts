@@ -4,20 +4,22 @@ import type { InvalidObject, ObjectKey } from '../api/object.ts';
 import type { ApiDraft } from './apis.ts';
 import { compileErrors } from './errors-plan.ts';
 import type { Group } from './groups.ts';
-import type { PolicyInForce } from './in-force.ts';
+import { listIdle, type IdleObject } from './idle.ts';
 import { holdApi } from './invalid-objects.ts';
-import { createInventory, identify, identifyInvalid, type Inventory, type Labels } from './inventory.ts';
+import { createInventory, identify, identifyInvalid, type Labels } from './inventory.ts';
 import { createApiPlan, createListeners, type ServedApi, type ServedRoute } from './listeners.ts';
 import type { ErrorsPlan, Snapshot } from './model.ts';
 import { collectNotices } from './notices.ts';
 import { createPipelineFactory, type PipelineFactory } from './pipelines.ts';
 import { compilePolicies, type PolicySet } from './policies.ts';
 import { resolveName, type Lookup } from './references.ts';
-import { createReport, nameObject, type Report } from './report.ts';
+import { createReport, type Report } from './report.ts';
 import { NOTHING_REMEMBERED, rememberApis, type Remembered } from './remembered.ts';
-import { selects, settleApis, type SettledApis } from './settle-apis.ts';
+import { settleApis, type SettledApis } from './settle-apis.ts';
 import { compileSupporting, createSupporting, type Supporting } from './supporting.ts';
 import { reportTargets } from './target-report.ts';
+
+export type { IdleObject };
 
 export interface CompileInput {
   readonly objects: readonly SallyportObject[];
@@ -46,14 +48,8 @@ export interface CompileWorkload {
 export interface CompileOutput {
   readonly snapshot: Snapshot;
   readonly remembered: Remembered;
-  /** Objects of this namespace that apply to nothing here, with the reason. */
+  /** Objects that apply to nothing here, those of other namespaces included, with the reason. */
   readonly idle: readonly IdleObject[];
-}
-
-export interface IdleObject {
-  /** `AuthPolicy shop/fleet`. */
-  readonly object: string;
-  readonly why: string;
 }
 
 export function compileSnapshot(input: CompileInput): CompileOutput {
@@ -93,7 +89,7 @@ export function compileSnapshot(input: CompileInput): CompileOutput {
       apis: rememberApis(apis, supporting),
       supporting,
     },
-    idle: listIdle(inventory, input, policies, served),
+    idle: listIdle({ inventory, invalid: input.invalid, workload, served, active: listActive(policies, served) }),
   };
 }
 
@@ -219,21 +215,6 @@ function pickNamed(known: Supporting, served: readonly ServedApi[], policies: Po
 const rememberServices = ({ services }: Supporting): Remembered['services'] =>
   new Map([...services].map(([key, plan]) => [identify({ kind: 'DeviceAuthService', key }), plan]));
 
-function listIdle(
-  inventory: Inventory,
-  { workload }: CompileInput,
-  policies: PolicySet,
-  served: readonly ServedApi[],
-): readonly IdleObject[] {
-  const active = new Set<PolicyInForce>(served.flatMap(({ draft }) => policies.policiesOf(draft)));
-  const ids = new Set([...active].map(({ targets }) => targets.id));
-  const idlePolicies = [...inventory.all('ClusterAuthPolicy'), ...inventory.all('AuthPolicy')]
-    .filter(object => object.kind === 'ClusterAuthPolicy' || object.meta.namespace === workload.namespace)
-    .filter(object => !ids.has(identify(object)))
-    .map(object => ({ object: nameObject(object), why: 'it targets no Api of this workload' }));
-  const idleApis = inventory
-    .all('Api')
-    .filter(object => object.meta.namespace === workload.namespace && !selects(object, workload.labels))
-    .map(object => ({ object: nameObject(object), why: 'its podSelector selects other pods' }));
-  return [...idlePolicies, ...idleApis];
-}
+/** Identities of the policies that take part in what is served. */
+const listActive = (policies: PolicySet, served: readonly ServedApi[]): ReadonlySet<string> =>
+  new Set(served.flatMap(({ draft }) => policies.policiesOf(draft).map(({ targets }) => targets.id)));

@@ -59,6 +59,7 @@ function createListener(port: number, apis: readonly ServedApi[], context: Liste
     clientAddress: spec.clientAddress,
     match: createMatch(port, apis, losers, context),
     hosts: anyHost ? [] : [...new Set(apis.flatMap(({ draft }) => draft.hosts))].sort(),
+    apis: apis.map(({ draft }) => createApiPlan(draft)),
     ...(tls === undefined ? {} : { tls }),
   };
 }

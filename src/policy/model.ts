@@ -94,6 +94,8 @@ export interface ListenerPlan {
   readonly match: (method: string, host: string, path: string) => Match;
   /** Names that this port serves, for the 421 check; empty: any. */
   readonly hosts: readonly string[];
+  /** Those that select this port, the oldest first. */
+  readonly apis: readonly ApiPlan[];
 }
 
 export type Match =

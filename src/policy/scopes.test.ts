@@ -179,7 +179,7 @@ describe('scopes in a snapshot', () => {
     const text = API + policy('a', 'namespaceSelector: {matchLabels: {team: other}}', 'ClusterAuthPolicy');
     const { snapshot, idle } = compileYaml(text);
     assert.deepEqual(stepsOf(snapshot), []);
-    assert.deepEqual(idle, [{ object: 'ClusterAuthPolicy a', why: 'it targets no Api of this workload' }]);
+    assert.deepEqual(idle, [{ object: 'ClusterAuthPolicy a', why: 'targets no Api of this workload' }]);
   });
 
   test('a policy of another namespace does not take part', () => {

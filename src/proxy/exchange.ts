@@ -74,6 +74,7 @@ export class Exchange implements Rejudged {
     this.requestId = client.shared.ids.nextRequestId();
     if (!client.listener.unserved) return this.#refuse('PolicyNotLoaded', DEFAULT_ERRORS);
     // The port has no Api any more (M1).
+    client.shared.telemetry.metrics.count('sallyport_refused_connections_total', { reason: 'NoApi' });
     this.#done = true;
     client.reset();
   }

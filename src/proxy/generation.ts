@@ -46,6 +46,8 @@ export interface Generation {
   readonly limits: RateAnswers;
   /** Where certificates of listeners and trust in the app are read from. */
   readonly material: Material;
+  /** Why Apis of the manifests are not served here, each with what to change: said when a listener serves none. */
+  readonly unserved?: readonly string[];
 }
 
 /**

@@ -2,7 +2,7 @@
 import { asText, type ServiceHandler } from './service-port.ts';
 
 export interface HealthDeps {
-  /** Why the sidecar is not ready; empty: it is. Fixed words. */
+  /** Why the sidecar is not ready; empty: it is. Fixed words, and addresses of the command line. */
   readonly problems: () => readonly string[];
   readonly exposition: () => Promise<string>;
 }

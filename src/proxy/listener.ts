@@ -4,6 +4,7 @@ import type { ApiLimits } from '../api/kinds/api.ts';
 import { foldName } from '../http/head.ts';
 import type { ListenerPlan } from '../policy/model.ts';
 import type { Peer } from '../trust/trust.ts';
+import { explainBinding, showAddress } from './binding.ts';
 import { ClientConnection } from './client-connection.ts';
 import { foldAddress } from './client-address.ts';
 import { findPlan, type Generation } from './generation.ts';
@@ -26,6 +27,8 @@ export interface ActiveListener {
 }
 
 export interface Listener {
+  /** Where it listens, as the command line says it: `127.0.0.1:8443`. */
+  readonly name: string;
   /** Undefined: no policy yet, or no Api on this port. */
   readonly active: ActiveListener | undefined;
   /** A generation is in force and has no Api for this port (M1). */
@@ -118,6 +121,9 @@ export function createListener(listen: ListenAddress, shared: Shared): Listener 
   };
 
   const listener: Listener = {
+    get name() {
+      return showAddress({ host: listen.host, port: listener.address?.port ?? listen.port });
+    },
     get active() {
       return active;
     },
@@ -149,9 +155,10 @@ export function createListener(listen: ListenAddress, shared: Shared): Listener 
       new Promise((resolve, reject) => {
         server = createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 });
         server.on('connection', accept);
-        server.once('error', reject);
+        const fail = (error: unknown): void => reject(explainBinding(`--listen ${showAddress(listen)}`, error));
+        server.once('error', fail);
         server.listen({ host: listen.host, port: listen.port, backlog: 4096 }, () => {
-          server?.off('error', reject);
+          server?.off('error', fail);
           // EMFILE and the like: connections are lost, the process is not.
           server?.on('error', () => log.warn({ address: listen.host, port: listen.port }, 'accepting failed'));
           resolve();

@@ -83,7 +83,8 @@ export function createPools(deps: Pick<ProxyDeps, 'apps' | 'resolve'> & { readon
   };
 }
 
-function findAddress(apps: readonly AppAddress[], port: number): SocketAddress | undefined {
+/** Where `--app` says that the app of an Api's port listens. */
+export function findAddress(apps: readonly AppAddress[], port: number): SocketAddress | undefined {
   return apps.find(app => app.apiPort === port) ?? apps.find(app => app.apiPort === undefined);
 }
 

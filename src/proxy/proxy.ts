@@ -2,12 +2,14 @@
 import type { AddressInfo } from 'node:net';
 import { createAddressGuard, createGuardedLookup } from '../outbound/address.ts';
 import { bindAdminSocket, createAdminHandler } from './admin.ts';
+import { createAnnouncer, describeUnserved } from './announce.ts';
+import { explainBinding, showAddress } from './binding.ts';
 import { endConnections } from './drain.ts';
 import type { Generation } from './generation.ts';
 import { createHealthHandler } from './health.ts';
 import { createListener, type Listener } from './listener.ts';
 import { createMemoryWatch } from './memory-watch.ts';
-import type { ProxyDeps } from './options.ts';
+import type { ProxyDeps, SocketAddress } from './options.ts';
 import { createPools } from './pools.ts';
 import { createRequestIds } from './request-id.ts';
 import { createServicePort, type ServicePort } from './service-port.ts';
@@ -16,7 +18,7 @@ import { createDate, type ProxyState, type Shared } from './shared.ts';
 import { createSweep } from './sweep.ts';
 
 export interface Proxy {
-  /** Binds every address, the health port and the admin socket. @throws the system's error when one cannot be bound. */
+  /** Binds every address, the health port and the admin socket. @throws a sentence when one cannot be bound. */
   start(): Promise<void>;
   /** In force from the next request head on; open streams are judged again. May be called before start. */
   publish(generation: Generation): void;
@@ -41,14 +43,18 @@ export function createProxy(deps: ProxyDeps): Proxy {
   const { log, metrics } = deps.telemetry;
   const listeners: Listener[] = deps.listen.map(listen => createListener(listen, shared));
   let current: Generation | undefined;
+  let started = false;
   let stopping = false;
+  const announcer = createAnnouncer(deps.apps, log);
 
   const findProblems = (): readonly string[] => [
     ...(current === undefined ? ['no policy is loaded'] : []),
+    ...listeners.filter(listener => listener.unserved).map(describeUnserved),
     ...(listeners.every(listener => listener.ready) ? [] : ['a certificate of a listener is missing']),
     ...(state.draining ? ['draining'] : []),
   ];
   const drain = (): void => {
+    if (!state.draining) log.info({}, 'draining');
     state.draining = true;
   };
   const status = (): Readonly<Record<string, unknown>> => ({
@@ -88,7 +94,7 @@ export function createProxy(deps: ProxyDeps): Proxy {
     start: async () => {
       try {
         await Promise.all(listeners.map(listener => listener.start()));
-        if (deps.health !== undefined) await bindPort(health, deps.health);
+        if (deps.health !== undefined) await bindHealth(health, deps.health);
         if (deps.adminSocket !== undefined) await bindAdminSocket(admin.server, deps.adminSocket);
       } catch (error) {
         for (const listener of listeners) listener.stop();
@@ -98,11 +104,15 @@ export function createProxy(deps: ProxyDeps): Proxy {
       }
       // The port that was bound may be what finds the Api.
       if (current !== undefined) for (const listener of listeners) listener.publish(current);
+      started = true;
+      announcer.start(listeners);
+      if (current !== undefined) announcer.warn(listeners, current);
       sweep.start();
     },
     publish: generation => {
       current = generation;
       for (const listener of listeners) listener.publish(generation);
+      if (started) announcer.warn(listeners, generation);
       pools.markStale();
       sweep.run();
     },
@@ -110,7 +120,7 @@ export function createProxy(deps: ProxyDeps): Proxy {
     stop: async timeoutMs => {
       if (stopping) return;
       stopping = true;
-      drain();
+      state.draining = true;
       await endConnections(listeners, timeoutMs);
       pools.close();
       sweep.stop();
@@ -151,11 +161,12 @@ function describeListener({ address, active, connections, ready }: Listener): Re
   };
 }
 
-function bindPort({ server }: ServicePort, { host, port }: { host: string; port: number }): Promise<void> {
+function bindHealth({ server }: ServicePort, { host, port }: SocketAddress): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.once('error', reject);
+    const fail = (error: unknown): void => reject(explainBinding(`--health ${showAddress({ host, port })}`, error));
+    server.once('error', fail);
     server.listen({ host, port }, () => {
-      server.off('error', reject);
+      server.off('error', fail);
       resolve();
     });
   });

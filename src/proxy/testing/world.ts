@@ -75,6 +75,7 @@ export function makeGeneration(parts: WorldParts = {}, number = 1, port = 8080):
     clientAddress: { from: 'Peer', trustedHops: 1 },
     match,
     hosts: [],
+    apis: [],
     ...parts.plan,
   };
   const snapshot: Snapshot = {
