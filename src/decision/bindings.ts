@@ -2,6 +2,7 @@
 import type { Bindings } from '../policy/expression.ts';
 import type { StepHead } from '../policy/steps.ts';
 import { EMPTY_RECORD } from './cel-value.ts';
+import { certificateBinding } from './certificate-binding.ts';
 import type { Run } from './run.ts';
 
 const NO_TOKEN = Object.freeze({ claims: EMPTY_RECORD });
@@ -42,7 +43,7 @@ class StepBindings {
 
   get cert(): unknown {
     const facts = this.#run.latest(this.#step, 'certificate');
-    return facts === undefined ? NO_CERTIFICATE : this.#run.certificateBinding(facts);
+    return facts === undefined ? NO_CERTIFICATE : certificateBinding(facts);
   }
 
   get subscription(): unknown {

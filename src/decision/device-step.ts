@@ -4,7 +4,7 @@ import type { CompiledDeviceAuth, CompiledStep } from '../policy/steps.ts';
 import { deviceAnswer, revocationAnswer } from './answers.ts';
 import { celObject } from './cel-value.ts';
 import { certificateBinding } from './certificate-binding.ts';
-import type { CertificateFacts, Claims } from './evidence.ts';
+import type { CertificateFacts, Claims, DeviceEvidence, DeviceRequest } from './evidence.ts';
 import type { DeviceAnswer } from './finding.ts';
 import { object, type Objection } from './objection.ts';
 import { Question, type Asking } from './question.ts';
@@ -44,6 +44,37 @@ function judgeAnswer(
   }
 }
 
+/** The look-up that a certificate calls for, or why there is none. */
+type Asked = DeviceRequest | Objection;
+
+function prepareLookUp(device: CompiledDeviceAuth, certificate: CertificateFacts, bindings: Bindings): Asked {
+  const deviceId = renderId(device.deviceId, bindings);
+  const identity = device.certificateIdentity && renderId(device.certificateIdentity, bindings);
+  if (deviceId === '') return object('DeviceMismatch', 'deviceId is empty');
+  if (identity !== undefined && identity !== deviceId) return object('DeviceMismatch', 'not the certificate’s id');
+  const key = certificate.sha256 + deviceId;
+  const certificateIdentity = identity === undefined ? {} : { certificateIdentity: identity };
+  return { type: 'device', step: device, certificate, deviceId, key, ...certificateIdentity };
+}
+
+/**
+ * What a step asks about a certificate, where the certificate alone decides it, and what it made of an answer that the
+ * cache gave. Both are settled by the identity of what they were made from, never by the time.
+ */
+const asked = new WeakMap<CompiledDeviceAuth, WeakMap<CertificateFacts, Asked>>();
+const judged = new WeakMap<DeviceEvidence, { readonly request: DeviceRequest; readonly outcome: Outcome }>();
+
+function recallLookUps(device: CompiledDeviceAuth): WeakMap<CertificateFacts, Asked> | undefined {
+  const known = asked.get(device);
+  if (known !== undefined) return known;
+  for (const name of [...device.deviceId.reads, ...(device.certificateIdentity?.reads ?? [])]) {
+    if (name !== 'cert') return undefined;
+  }
+  const made = new WeakMap<CertificateFacts, Asked>();
+  asked.set(device, made);
+  return made;
+}
+
 export function askDevice(run: Run, step: CompiledStep, device: CompiledDeviceAuth): Asking<Outcome> {
   const certificate = run.latest(step, 'certificate');
   if (certificate === undefined) return object('ClientCertificateNotPresent', 'no step verified a certificate');
@@ -59,15 +90,21 @@ function lookUp(
   device: CompiledDeviceAuth,
   certificate: CertificateFacts,
 ): Asking<Outcome> {
-  const bindings = run.bindingsOf(step);
-  const deviceId = renderId(device.deviceId, bindings);
-  const identity = device.certificateIdentity && renderId(device.certificateIdentity, bindings);
-  if (deviceId === '') return object('DeviceMismatch', 'deviceId is empty');
-  if (identity !== undefined && identity !== deviceId) return object('DeviceMismatch', 'not the certificate’s id');
-  const certificateIdentity = identity === undefined ? {} : { certificateIdentity: identity };
-  return new Question({ type: 'device', step: device, certificate, deviceId, ...certificateIdentity }, evidence => {
+  const known = recallLookUps(device);
+  let request = known?.get(certificate);
+  if (request === undefined) {
+    request = prepareLookUp(device, certificate, run.bindingsOf(step));
+    known?.set(certificate, request);
+  }
+  if ('reason' in request) return request;
+  return new Question<Outcome>(request, evidence => {
     const answer = deviceAnswer(evidence);
     if (answer.state !== 'answered') return object(answer.reason);
-    return judgeAnswer(device, certificate, deviceId, answer);
+    const earlier = judged.get(answer);
+    if (earlier?.request === request) return earlier.outcome;
+    const outcome = judgeAnswer(device, certificate, request.deviceId, answer);
+    // Of a request that is made anew each time nothing can be recalled.
+    if (known !== undefined) judged.set(answer, { request, outcome });
+    return outcome;
   });
 }

@@ -74,6 +74,8 @@ export interface DeviceRequest {
   readonly step: CompiledDeviceAuth;
   readonly certificate: CertificateFacts;
   readonly deviceId: string;
+  /** SHA-256 of the certificate, of fixed length, and the id after it: what an answer is remembered by. */
+  readonly key: string;
   readonly certificateIdentity?: string;
 }
 export interface RateRequest {

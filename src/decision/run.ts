@@ -4,8 +4,6 @@ import type { RequestView } from '../policy/request.ts';
 import type { CompiledStep, StepHead } from '../policy/steps.ts';
 import type { Bindings } from '../policy/expression.ts';
 import { createBindings } from './bindings.ts';
-import { certificateBinding } from './certificate-binding.ts';
-import type { CertificateFacts } from './evidence.ts';
 import { stepsBinding } from './step-binding.ts';
 import { Edits, NO_EDITS } from './edits.ts';
 import { sees, type Finding } from './finding.ts';
@@ -41,7 +39,6 @@ export class Run {
   validUntil: number | undefined;
   readonly #reserved: ReadonlySet<string>;
   #edits: Edits | undefined;
-  #certificate: { readonly facts: CertificateFacts; readonly binding: Members } | undefined;
   #steps: { readonly origin: Origin; readonly count: number; readonly binding: Members } | undefined;
   #request: Readonly<Record<string, unknown>> | undefined;
 
@@ -79,12 +76,6 @@ export class Run {
   get requestBinding(): Readonly<Record<string, unknown>> {
     const hidden = { credentials: this.route.pipeline.credentialHeaders, reserved: this.#reserved };
     return (this.#request ??= requestBinding(this.request, hidden, this.now));
-  }
-
-  /** Kept while the same certificate is asked for: most policies know one. */
-  certificateBinding(facts: CertificateFacts): Readonly<Record<string, unknown>> {
-    if (this.#certificate?.facts !== facts) this.#certificate = { facts, binding: certificateBinding(facts) };
-    return this.#certificate.binding;
   }
 
   /** Kept until a step finds more, or another policy asks. */

@@ -1,4 +1,7 @@
-/** Answers of one service, by certificate and device id. Bounded; the least recently used goes first. */
+/**
+ * Answers of one service, by certificate and device id. Bounded; the oldest that was not used since it was last looked at
+ * goes first (second chance), so that a hit writes one field and moves nothing.
+ */
 import type { Answered } from './answer.ts';
 
 export interface CachedAnswer {
@@ -9,6 +12,11 @@ export interface CachedAnswer {
   readonly staleUntil: number;
 }
 
+interface Slot {
+  readonly answer: CachedAnswer;
+  used: boolean;
+}
+
 export interface AnswerCache {
   find(key: string): CachedAnswer | undefined;
   keep(key: string, answer: CachedAnswer): void;
@@ -17,25 +25,29 @@ export interface AnswerCache {
 }
 
 export function createAnswerCache(maxEntries: number): AnswerCache {
-  const answers = new Map<string, CachedAnswer>();
+  const slots = new Map<string, Slot>();
+  const evict = (): void => {
+    for (const [key, slot] of slots) {
+      if (slots.size <= maxEntries) return;
+      slots.delete(key);
+      if (!slot.used) continue;
+      slot.used = false;
+      slots.set(key, slot);
+    }
+  };
   return {
     find(key) {
-      const found = answers.get(key);
-      if (found === undefined) return undefined;
-      answers.delete(key);
-      answers.set(key, found);
-      return found;
+      const slot = slots.get(key);
+      if (slot === undefined) return undefined;
+      slot.used = true;
+      return slot.answer;
     },
     keep(key, answer) {
-      answers.delete(key);
-      answers.set(key, answer);
-      if (answers.size <= maxEntries) return;
-      for (const oldest of answers.keys()) {
-        answers.delete(oldest);
-        return;
-      }
+      slots.delete(key);
+      slots.set(key, { answer, used: false });
+      if (slots.size > maxEntries) evict();
     },
-    drop: key => void answers.delete(key),
-    size: () => answers.size,
+    drop: key => void slots.delete(key),
+    size: () => slots.size,
   };
 }

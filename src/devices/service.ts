@@ -120,8 +120,8 @@ export function createService(options: ServiceOptions, plan: DeviceServicePlan):
   return {
     plan,
     look(request, reach, now) {
-      // The service and its generation are this object; the thumbprint has a fixed length, so no two pairs share a key.
-      const key = request.certificate.sha256 + request.deviceId;
+      // The service and its generation are this object, so the pair is enough.
+      const { key } = request;
       const cached = cache.find(key);
       if (cached !== undefined && now < cached.freshUntil) {
         metrics.count('sallyport_device_auth_cache_hits_total', labels);

@@ -90,6 +90,7 @@ export const requestOf = (deviceId = 'robot-7', certificate = factsOf()): Device
   step: { service: SERVICE, plan: planOf(), deviceId: UNUSED },
   certificate,
   deviceId,
+  key: certificate.sha256 + deviceId,
 });
 
 export const json = (body: unknown, status = 200, headers: Record<string, string> = {}): FetchAnswer => ({
