@@ -23,9 +23,20 @@ function findPinnedNode() {
   return undefined;
 }
 
-function runOn(node, args) {
+// As src/main.ts does: a demo must not outlive the shell that npm started it in.
+function stopWithParent(child) {
+  const parent = process.ppid;
+  const looking = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(looking);
+    child.kill('SIGTERM');
+  }, 500);
+}
+
+function runOn(node, args, isDemo = false) {
   const child = spawn(node, args, { stdio: 'inherit' });
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+  if (isDemo && process.env.npm_lifecycle_event) stopWithParent(child);
   child.on('exit', (code, signal) => {
     if (signal) process.kill(process.pid, signal === 'SIGINT' ? 'SIGTERM' : signal);
     else process.exit(code ?? 1);
@@ -46,7 +57,7 @@ if (!isNewEnough(process.versions.node)) {
     );
     process.exit(64);
   }
-  runOn(pinned, [target, ...args]);
+  runOn(pinned, [target, ...args], args[0] === 'demo');
 } else if (script !== undefined) {
   runOn(process.execPath, [target, ...args]);
 } else if (existsSync(bundle)) {

@@ -20,6 +20,13 @@ for (const [name, number] of Object.entries(SIGNALS)) {
     stopped.abort(name);
   });
 }
+/** What npm starts runs below a shell of npm's, which passes no signal on: when it is gone, nobody is left to press Ctrl-C. */
+const PARENT_LOOK_MS = 500;
+
+/** A demo that ends at once would leave processes and private keys behind: it is asked to end instead. */
+const isDemo = process.argv[2] === 'demo';
+if (isDemo && process.env['npm_lifecycle_event'] !== undefined) stopWithParent(process.ppid);
+
 // Without a listener of ours, Node would open the inspector on SIGUSR1, which reads every key.
 process.on('SIGUSR1', () => undefined);
 process.on('uncaughtException', failInternally);
@@ -35,6 +42,13 @@ async function main(argv: readonly string[]): Promise<number> {
   return runProgram(argv, io, { signal: stopped.signal, version: manifest.version });
 }
 
+function stopWithParent(parent: number): void {
+  const look = (): void => {
+    if (process.ppid !== parent) stopped.abort('parent');
+  };
+  setInterval(look, PARENT_LOOK_MS).unref();
+}
+
 function openIo(): Io {
   const { stdin, stdout, stderr, env } = process;
   return {
@@ -46,13 +60,19 @@ function openIo(): Io {
     env,
     cwd: process.cwd(),
     program: [process.execPath, ...process.argv.slice(1, 2)],
+    onExit: clean => {
+      process.on('exit', clean);
+      return () => process.off('exit', clean);
+    },
   };
 }
 
 function openOutput(stream: NodeJS.WriteStream): Output {
   // `sallyport … | head`: the reader went away, which is no fault.
   stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit(EXIT.ok);
+    if (error.code !== 'EPIPE') return;
+    if (isDemo) stopped.abort('EPIPE');
+    else process.exit(EXIT.ok);
   });
   return { write: chunk => void stream.write(chunk) };
 }

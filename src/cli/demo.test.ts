@@ -48,6 +48,34 @@ test('demo --run performs every request, gets the answers that it must, and leav
   assert.deepEqual(readdirSync(temporary), []);
 });
 
+test('Ctrl-C ends `npm start | tee log` too, whose tee is gone before the last line', async () => {
+  const child = startDemo();
+  const { output, printed } = listen(child);
+  const ended = once(child, 'exit') as Promise<[number]>;
+  await Promise.race([printed('/metrics | grep'), ended]);
+  child.stdout?.destroy();
+  child.stderr?.destroy();
+  child.kill('SIGINT');
+  const [code] = await ended;
+  assert.equal(code, 0, output());
+  assert.deepEqual(readdirSync(temporary), []);
+});
+
+test('what npm started ends with the shell that npm put in between, which passes no signal on', async () => {
+  const env = { ...process.env, TMPDIR: temporary, NODE_OPTIONS: '', npm_lifecycle_event: 'start' };
+  const shell = spawn('sh', ['-c', '"$0" "$1" demo & wait', process.execPath, main], {
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const { output, printed } = listen(shell);
+  const closed = once(shell, 'close'); // every process that could write is gone
+  await Promise.race([printed('/metrics | grep'), closed]);
+  assert.deepEqual(readdirSync(temporary).length, 1, output());
+  shell.kill('SIGKILL');
+  await closed;
+  assert.deepEqual(readdirSync(temporary), []);
+});
+
 test('demo prints commands to paste, and Ctrl-C ends every process, socket and file of it', async () => {
   const child = startDemo();
   const { output, printed } = listen(child);

@@ -41,17 +41,22 @@ export function runDemo(args: readonly string[], io: Io, signal: AbortSignal): P
 
 async function openAndShow({ run, port }: Values<typeof DEMO.options>, io: Io, signal: AbortSignal): Promise<number> {
   let scene: Scene;
+  // What the sidecar says while it starts would stand above the commands to paste, and tells them nothing.
+  const log = { shown: false };
   try {
-    const { env } = io;
+    const { env, onExit } = io;
     const program = findProgram(io);
-    const showLog = run ? {} : { showLog: (text: string) => io.stdout.write(text) };
+    const showLog = (text: string): void => {
+      if (log.shown) io.stdout.write(text);
+    };
     scene = await openScene({
       program,
       env,
       port,
       signal,
       examples: join(findPackage(), 'examples', 'fleet'),
-      ...showLog,
+      ...(run ? {} : { showLog }),
+      ...(onExit === undefined ? {} : { onExit }),
     });
   } catch (error) {
     if (signal.aborted) return EXIT.ok;
@@ -59,15 +64,20 @@ async function openAndShow({ run, port }: Values<typeof DEMO.options>, io: Io, s
     return EXIT.unavailable;
   }
   try {
-    return run ? await performAll(scene, io, signal) : await serve(scene, io, signal);
+    if (run) return await performAll(scene, io, signal);
+    io.stdout.write(renderWalkthrough(scene, findProgram(io)));
+    log.shown = true;
+    return await serve(scene, io, signal);
   } finally {
     await scene.close();
   }
 }
 
 async function serve(scene: Scene, io: Io, signal: AbortSignal): Promise<number> {
-  io.stdout.write(renderWalkthrough(scene, findProgram(io)));
-  const stopped = new Promise<undefined>(resolve => signal.addEventListener('abort', () => resolve(undefined)));
+  const stopped = new Promise<undefined>(resolve => {
+    if (signal.aborted) resolve(undefined);
+    signal.addEventListener('abort', () => resolve(undefined));
+  });
   const tail = await Promise.race([stopped, scene.sidecar.ended]);
   if (tail === undefined || signal.aborted) return EXIT.ok;
   io.stderr.write('sallyport demo: the sidecar ended by itself\n');

@@ -18,6 +18,11 @@ export interface Io {
   readonly cwd: string;
   /** How to start this program again: `[node, script]`; the arguments come after it. Absent: by its package's launcher. */
   readonly program?: readonly string[];
+  /**
+   * Runs `clean`, which must not wait for anything, however the process ends but by SIGKILL. The returned function takes it
+   * back. Absent: nothing does, as in tests.
+   */
+  readonly onExit?: (clean: () => void) => () => void;
 }
 
 /** What a command promises: its exit code. 0 well, 1 a negative answer (problems found, denied), 64 wrong usage. */

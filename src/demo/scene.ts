@@ -1,4 +1,5 @@
 /** Starts everything that the demo consists of, and ends all of it: issuer, device-auth, app, sidecar, temporary folder. */
+import { rmSync } from 'node:fs';
 import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -21,6 +22,8 @@ export interface SceneOptions {
   /** The sidecar's log, for people; absent: kept for the case that it fails. */
   readonly showLog?: (text: string) => void;
   readonly signal: AbortSignal;
+  /** As Io.onExit: for an end that waits for nothing, such as the second Ctrl-C. */
+  readonly onExit?: (clean: () => void) => () => void;
 }
 
 export interface Scene {
@@ -36,7 +39,12 @@ export interface Scene {
 /** @throws Error with a sentence when the sidecar does not get ready; nothing stays behind then. */
 export async function openScene(options: SceneOptions): Promise<Scene> {
   const folder = await mkdtemp(join(tmpdir(), 'sallyport-demo-'));
-  const opened: Closable[] = [{ close: () => rm(folder, { recursive: true, force: true }) }];
+  const forget = options.onExit?.(() => rmSync(folder, { recursive: true, force: true }));
+  const removeFolder = async (): Promise<void> => {
+    await rm(folder, { recursive: true, force: true });
+    forget?.();
+  };
+  const opened: Closable[] = [{ close: removeFolder }];
   try {
     return await populate(options, folder, opened);
   } catch (error) {

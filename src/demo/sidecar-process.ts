@@ -12,6 +12,8 @@ export interface SidecarOptions {
   readonly health: number;
   readonly showLog?: (text: string) => void;
   readonly signal: AbortSignal;
+  /** As Io.onExit. */
+  readonly onExit?: (clean: () => void) => () => void;
 }
 
 export interface SidecarProcess {
@@ -33,7 +35,11 @@ export async function startSidecar(options: SidecarOptions): Promise<SidecarProc
   };
   child.stdout?.setEncoding('utf8').on('data', listen);
   child.stderr?.setEncoding('utf8').on('data', listen);
-  const ended = once(child, 'close').then(() => tail);
+  const forget = options.onExit?.(() => child.kill('SIGKILL'));
+  const ended = once(child, 'close').then(() => {
+    forget?.();
+    return tail;
+  });
   const sidecar = { ended, close: () => stop(child, ended) };
   try {
     await waitUntilReady(options, ended);

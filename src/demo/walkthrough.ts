@@ -28,7 +28,10 @@ export function renderWalkthrough(
     '',
     '# what is in force, and how it fares',
     `${program.join(' ')} status --admin-socket admin.sock`,
-    `curl -s http://${LOOPBACK}:${ports.health}/metrics | grep ^sallyport_requests_total`,
+    `curl -sS http://${LOOPBACK}:${ports.health}/metrics | grep ^sallyport_requests_total`,
+    '',
+    'The log of the sidecar follows.',
+    '',
   ];
   return `${parts.join('\n')}\n`;
 }
@@ -42,7 +45,7 @@ export function renderCurl(attempt: Attempt, ports: Scene['ports']): string {
   const { to = 'sidecar', method = 'GET', path, token, device, headers = {}, body } = attempt;
   const [host, port] = to === 'app' ? [INTERNAL_HOST, ports.app] : [PUBLIC_HOST, ports.sidecar];
   const words = [
-    'curl -si --max-time 10',
+    'curl -sSi --max-time 10',
     to === 'app' ? '--insecure' : '--cacert ca.crt',
     `--resolve ${host}:${port}:${LOOPBACK}`,
     ...(device === undefined ? [] : [`--cert devices/${device}.crt --key devices/${device}.key`]),
