@@ -3,6 +3,7 @@ import type { SallyportObject } from '../api/kinds/index.ts';
 import type { Violation } from '../api/violation.ts';
 import { compileSnapshot } from '../policy/compile.ts';
 import type { Resources } from '../sources/source.ts';
+import { assumePorts } from './assumed-ports.ts';
 import { checkMaterial } from './check-material.ts';
 
 export interface CheckOptions {
@@ -73,20 +74,6 @@ function assumeLabels(objects: readonly SallyportObject[]): Labels {
     kind === 'ClusterAuthPolicy' ? spec.namespaceSelector : undefined,
   );
   return Object.assign(Object.create(null) as object, ...selectors.map(selector => selector?.matchLabels)) as Labels;
-}
-
-/** Manifests of Apis do not tell the numbers of named ports; any number will do that no other Api has. */
-function assumePorts(objects: readonly SallyportObject[]): Readonly<Record<string, number>> {
-  const ports = Object.create(null) as Record<string, number>;
-  const used = new Set<number | string>(objects.map(({ kind, spec }) => (kind === 'Api' ? spec.port : 0)));
-  let next = 65535;
-  for (const port of used) {
-    if (typeof port === 'number') continue;
-    while (used.has(next)) next -= 1;
-    ports[port] = next;
-    next -= 1;
-  }
-  return ports;
 }
 
 function compareViolations(a: Violation, b: Violation): number {

@@ -2,16 +2,20 @@
 import { renderDenial } from '../decision/challenge.ts';
 import type { TraceEntry } from '../decision/trace.ts';
 import type { RequestEdits, Verdict } from '../decision/verdict.ts';
-import type { ListenerPlan, Match } from '../policy/model.ts';
+import type { Match } from '../policy/model.ts';
 import type { Io } from './io.ts';
 import { createPaint, renderTable, type Cell, type Colour, type Paint } from './text.ts';
 
 export interface Explanation {
   /** As the user wrote it. */
   readonly request: string;
-  readonly listener?: ListenerPlan | undefined;
+  /** Of the listener: its number, or its name where manifests tell no number. */
+  readonly port?: number | string | undefined;
   readonly match?: Match | undefined;
-  readonly verdict: Verdict;
+  /** Why nothing was matched. */
+  readonly miss?: string | undefined;
+  /** `closed`: the connection ends without an answer, for this reason. */
+  readonly verdict: Verdict | { readonly verdict: 'Deny'; readonly closed: string };
   readonly trace: readonly TraceEntry[];
   /** What was not checked. */
   readonly notes: readonly string[];
@@ -45,11 +49,11 @@ const rowOf = (entry: TraceEntry): Cell[] => [
   { text: entry.detail ?? '' },
 ];
 
-function matchedOf({ listener, match }: Explanation): string {
-  if (match === undefined) return 'nothing: no Api of the manifests listens';
-  if (match.kind === 'refused') return `nothing${match.api === undefined ? '' : ` of Api ${match.api.key}`}`;
+function matchedOf({ port, match, miss }: Explanation): string {
+  if (match?.kind !== 'matched') return miss ?? 'nothing';
   const { api, operation, template } = match.route;
-  return `Api ${api.key}, ${operation === undefined ? 'no operation' : `operation ${operation}`} (${template}), port ${listener?.port ?? '?'}`;
+  const where = typeof port === 'string' ? `port ${port} (by its name)` : `port ${port ?? '?'}`;
+  return `Api ${api.key}, ${operation === undefined ? 'no operation' : `operation ${operation}`} (${template}), ${where}`;
 }
 
 const statusOf = (verdict: Verdict): number | undefined =>
@@ -57,15 +61,24 @@ const statusOf = (verdict: Verdict): number | undefined =>
     ? renderDenial(verdict, { requestId: '', realm: '' }).status
     : undefined;
 
-function conclusionOf(verdict: Verdict, paint: Paint): string {
+/** What was not checked was taken for good, so that it can only turn a permit into a denial. */
+const isConditional = ({ verdict, notes }: Explanation): boolean => verdict.verdict !== 'Deny' && notes.length > 0;
+
+function conclusionOf(explanation: Explanation, paint: Paint): string {
+  const { verdict } = explanation;
+  if ('closed' in verdict) return `${paint('red', 'Deny')}: ${verdict.closed}`;
   const status = statusOf(verdict);
   if (verdict.verdict === 'Deny') {
     const by = verdict.label === undefined ? '' : ` by ${verdict.label}`;
     return `${paint('red', 'Deny')} ${status ?? ''} ${verdict.reason}${by}`;
   }
-  if (verdict.verdict === 'Respond') return `${paint('yellow', 'Respond')} ${status ?? ''} by ${verdict.label}`;
-  const caller = verdict.principal === undefined ? '' : `, caller ${verdict.principal.kind}`;
-  return `${paint('green', verdict.verdict)}${caller}`;
+  const condition = isConditional(explanation) ? ', if what was not checked holds' : '';
+  if (verdict.verdict === 'Respond') {
+    return `${paint('yellow', 'Respond')} ${status ?? ''} by ${verdict.label}${condition}`;
+  }
+  const caller =
+    verdict.principal === undefined ? '' : `${condition === '' ? ',' : ';'} caller ${verdict.principal.kind}`;
+  return `${paint(condition === '' ? 'green' : 'yellow', verdict.verdict)}${condition}${caller}`;
 }
 
 export interface HeaderChange {
@@ -90,37 +103,50 @@ function renderText(explanation: Explanation, io: Pick<Io, 'isTTY' | 'columns' |
   const table = renderTable(HEADER, trace.map(rowOf), { paint, columns: io.isTTY ? io.columns : Infinity });
   const changes = 'edits' in verdict ? changesOf(verdict.edits).map(tellChange) : [];
   if ('edits' in verdict && verdict.edits.query !== undefined) changes.push('query: a token is cut out');
-  const audits = verdict.auditDenials.map(({ label, reason }) => `${label} would deny with ${reason}`);
+  const audits = auditDenialsOf(verdict).map(({ label, reason }) => `${label} would deny with ${reason}`);
   const section = (title: string, lines: readonly string[]): string =>
     lines.length === 0 ? '' : `\n${paint('bold', title)}\n${lines.map(line => `  ${line}\n`).join('')}`;
   return [
     `${paint('bold', 'Request')}  ${request}\n`,
     `${paint('bold', 'Matched')}  ${matchedOf(explanation)}\n`,
     trace.length === 0 ? '' : `\n${table}`,
-    `\n${paint('bold', 'Verdict')}  ${conclusionOf(verdict, paint)}\n`,
+    `\n${paint('bold', 'Verdict')}  ${conclusionOf(explanation, paint)}\n`,
     section('The app gets', changes),
     section('Audit policies', audits),
     section('Not checked', [...new Set(notes)]),
   ].join('');
 }
 
-function renderJson(explanation: Explanation): string {
-  const { request, listener, match, verdict, trace, notes } = explanation;
-  const route = match?.kind === 'matched' ? match.route : undefined;
-  const told = {
-    request,
-    ...(listener === undefined ? {} : { port: listener.port }),
-    ...(route === undefined
-      ? {}
-      : { api: route.api.key, operation: route.operation ?? null, template: route.template }),
+const auditDenialsOf = (verdict: Explanation['verdict']): Verdict['auditDenials'] =>
+  'closed' in verdict ? [] : verdict.auditDenials;
+
+function describeVerdict(verdict: Explanation['verdict']): Readonly<Record<string, unknown>> {
+  if ('closed' in verdict) return { verdict: verdict.verdict, closed: verdict.closed };
+  const status = statusOf(verdict);
+  return {
     verdict: verdict.verdict,
-    ...(statusOf(verdict) === undefined ? {} : { status: statusOf(verdict) }),
+    ...(status === undefined ? {} : { status }),
     ...('reason' in verdict ? { reason: verdict.reason } : {}),
     ...('label' in verdict ? { step: verdict.label } : {}),
     ...(verdict.principal !== undefined ? { caller: verdict.principal.kind } : {}),
+  };
+}
+
+function renderJson(explanation: Explanation): string {
+  const { request, port, match, miss, verdict, trace, notes } = explanation;
+  const route = match?.kind === 'matched' ? match.route : undefined;
+  const told = {
+    request,
+    ...(port === undefined ? {} : { port }),
+    ...(route === undefined
+      ? {}
+      : { api: route.api.key, operation: route.operation ?? null, template: route.template }),
+    ...(miss === undefined ? {} : { miss }),
+    ...describeVerdict(verdict),
+    ...(isConditional(explanation) ? { conditional: true } : {}),
     steps: trace.map(entry => ({ ...entry, microseconds: Math.round(entry.microseconds * 10) / 10 })),
     ...('edits' in verdict ? { headers: changesOf(verdict.edits) } : {}),
-    auditDenials: verdict.auditDenials.map(({ label, reason }) => ({ step: label, reason })),
+    auditDenials: auditDenialsOf(verdict).map(({ label, reason }) => ({ step: label, reason })),
     notChecked: [...new Set(notes)],
   };
   return `${JSON.stringify(told, undefined, 2)}\n`;

@@ -3,6 +3,7 @@ import type { ObjectOfKind } from '../api/kinds/index.ts';
 import { compileSnapshot } from '../policy/compile.ts';
 import type { ListenerPlan, Match, Snapshot } from '../policy/model.ts';
 import type { Resources } from '../sources/source.ts';
+import { assumePorts } from './assumed-ports.ts';
 import type { RequestLine } from './explain-input.ts';
 
 export interface Workload {
@@ -13,12 +14,16 @@ export interface Workload {
 export interface Found {
   readonly snapshot: Snapshot;
   readonly listener: ListenerPlan;
+  /** The listener's, or its name where manifests tell no number. */
+  readonly port: number | string;
   readonly match: Match;
 }
 
 const decoder = new TextDecoder();
 
-function compile(resources: Resources, workload: Workload): Snapshot {
+type Ports = ReturnType<typeof assumePorts>;
+
+function compile(resources: Resources, workload: Workload, ports: Ports): Snapshot {
   const { objects, invalid, material, namespaces, hash } = resources;
   return compileSnapshot({
     objects,
@@ -27,19 +32,11 @@ function compile(resources: Resources, workload: Workload): Snapshot {
       const bytes = (kind === 'Secret' ? material.secret(key) : material.configMap(key))?.get(dataKey);
       return bytes === undefined ? undefined : decoder.decode(bytes);
     },
-    workload: { ...workload, namespaceLabels: namespaces.get(workload.namespace) ?? {}, ports: portsOf(objects) },
+    workload: { ...workload, namespaceLabels: namespaces.get(workload.namespace) ?? {}, ports },
     generation: 1,
     hash,
     source: 'files',
   }).snapshot;
-}
-
-/** Manifests do not tell the numbers of named ports; one that no Api has written will do. */
-function portsOf(objects: Resources['objects']): Readonly<Record<string, number>> {
-  const named = objects.flatMap(object =>
-    object.kind === 'Api' && typeof object.spec.port === 'string' ? [object.spec.port] : [],
-  );
-  return Object.fromEntries([...new Set(named)].map((name, at) => [name, 65535 - at]));
 }
 
 /** Every podSelector of an Api stands for a workload, unless the user says which one is meant. */
@@ -59,19 +56,33 @@ export function listWorkloads(
 
 const RANK: Readonly<Record<Match['kind'], number>> = { matched: 0, refused: 1 };
 
+/** A port that ends TLS closes a connection that does not begin with it: there is no answer in HTTP. */
+export const isDeaf = ({ scheme }: RequestLine, { tls }: ListenerPlan): boolean =>
+  scheme === 'http' && tls?.mode === 'Terminate';
+
 /**
- * The first match; where nothing matches, the refusal that the client would get. A port in the URL chooses the listener
- * only if some Api has it: outside a pod the port is usually the Service's.
+ * The first match, of listeners that speak the scheme before others; where nothing matches, the refusal that the client
+ * would get. A port in the URL chooses the listener only if some Api has it: outside a pod the port is usually the
+ * Service's. Undefined where no path can be read, or nothing listens.
  */
 export function findRoute(resources: Resources, workloads: readonly Workload[], line: RequestLine): Found | undefined {
   const { path } = line.target;
   if (path === undefined) return undefined;
+  const ports = assumePorts(resources.objects);
+  const names = new Map(Object.entries(ports).map(([name, port]) => [port, name]));
   const all = workloads.flatMap(workload => {
-    const snapshot = compile(resources, workload);
-    return [...snapshot.listeners.values()].map(listener => ({ snapshot, listener }));
+    const snapshot = compile(resources, workload, ports);
+    return [...snapshot.listeners.values()].map(listener => ({
+      snapshot,
+      listener,
+      port: names.get(listener.port) ?? listener.port,
+    }));
   });
-  const asked = all.filter(({ listener }) => listener.port === line.port);
+  const asked = all.filter(({ port }) => port === line.port);
   return (asked.length > 0 ? asked : all)
     .map(one => ({ ...one, match: one.listener.match(line.method, line.host, path) }))
-    .toSorted((a, b) => RANK[a.match.kind] - RANK[b.match.kind])[0];
+    .toSorted(
+      (a, b) =>
+        RANK[a.match.kind] - RANK[b.match.kind] || Number(isDeaf(line, a.listener)) - Number(isDeaf(line, b.listener)),
+    )[0];
 }

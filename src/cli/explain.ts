@@ -26,7 +26,8 @@ import {
   type HeaderLine,
 } from './explain-input.ts';
 import { renderExplanation, type Explanation } from './explain-report.ts';
-import { findRoute, listWorkloads, type Found } from './explain-route.ts';
+import { describeMiss } from './explain-miss.ts';
+import { findRoute, isDeaf, listWorkloads, type Found } from './explain-route.ts';
 import { EXIT, type Io, type RunCommand } from './io.ts';
 import {
   choiceOption,
@@ -79,7 +80,7 @@ const COMMAND: Command<typeof OPTIONS> = {
   name: 'explain',
   description: [
     'Shows how a request would be decided by these manifests: every step with the scope and policy it came from, its verdict, its reason and its cost. Values of claims and headers are not printed.',
-    'Nothing is fetched. What can be checked from the manifests is checked (Secrets and ConfigMaps in them included); what cannot is listed as not checked. Exit code 0 when it is permitted, 1 when it is denied.',
+    'Nothing is fetched. What can be checked from the manifests is checked (Secrets and ConfigMaps in them included); what cannot is listed as not checked. What is not checked is taken for good, and the verdict says so. Exit code 0 when it is permitted, 1 when it is denied.',
   ],
   positionals: { name: 'FILE…', min: 1, max: Infinity },
   options: OPTIONS,
@@ -132,7 +133,9 @@ async function explain(flags: Asked, paths: readonly string[], io: Io): Promise<
   const workloads = listWorkloads(resources.objects, { namespace, labels: flags['workload-labels'] });
   const found = findRoute(resources, workloads, flags.request);
   reportErrors(found?.snapshot.violations ?? [], io);
-  const explanation = await decideAs(flags, resources, found, io);
+  const miss = describeMiss(resources, workloads, flags.request, found);
+  const about = { request: flags.request.text, port: found?.port, match: found?.match, miss };
+  const explanation = { ...about, ...(await decideAs(flags, resources, found, io)) };
   renderExplanation(explanation, flags.output, io);
   return explanation.verdict.verdict === 'Deny' ? EXIT.negative : EXIT.ok;
 }
@@ -142,15 +145,21 @@ function reportErrors(problems: readonly Violation[], io: Io): void {
   for (const problem of problems) if (problem.severity === 'error') io.stderr.write(`${formatProblem(problem)}\n`);
 }
 
-async function decideAs(flags: Asked, resources: Resources, found: Found | undefined, io: Io): Promise<Explanation> {
+type Decision = Pick<Explanation, 'verdict' | 'trace' | 'notes'>;
+
+const TLS_ONLY = 'the port speaks TLS only, so it closes the connection without an answer; write https://';
+
+async function decideAs(flags: Asked, resources: Resources, found: Found | undefined, io: Io): Promise<Decision> {
   const { request } = flags;
   const now = flags.now ?? Date.now();
-  const about = { request: request.text, listener: found?.listener, match: found?.match };
   const { path, reason } = request.target;
+  if (found !== undefined && isDeaf(request, found.listener)) {
+    return { verdict: { verdict: 'Deny', closed: TLS_ONLY }, trace: [], notes: [] };
+  }
   if (found === undefined || path === undefined || found.match.kind === 'refused') {
     const errors = found?.match.kind === 'refused' ? found.match.errors : DEFAULT_ERRORS;
     const told = found?.match.kind === 'refused' ? found.match.reason : 'OperationNotFound';
-    return { ...about, verdict: refuse(reason ?? told, errors), trace: [], notes: [] };
+    return { verdict: refuse(reason ?? told, errors), trace: [], notes: [] };
   }
   const { snapshot, match } = found;
   const lines = await collectHeaders(flags, io);
@@ -161,7 +170,7 @@ async function decideAs(flags: Asked, resources: Resources, found: Found | undef
   const { route, params } = match;
   const evidence = createOfflineEvidence(given);
   const verdict: Verdict = await judge(route, params, view, snapshot.reservedHeaders, evidence, { now, trace });
-  return { ...about, verdict, trace: trace.entries, notes };
+  return { verdict, trace: trace.entries, notes };
 }
 
 async function collectHeaders(flags: Asked, io: Io): Promise<readonly HeaderLine[]> {

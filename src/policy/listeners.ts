@@ -111,7 +111,7 @@ function findPortConflicts(apis: readonly ServedApi[], { report, severity }: Lis
     const different = [...wanted].filter(([name, value]) => own.get(name) !== value).map(([name]) => name);
     for (const name of different) {
       report.add(severity, draft.object, `spec.${name}`, {
-        problem: `differs from Api ${first.draft.object.key}, which shares port ${draft.port}`,
+        problem: `differs from Api ${first.draft.object.key}, which shares port ${draft.object.spec.port}`,
         fix: 'write the same in both, or use another port',
       });
     }

@@ -42,6 +42,9 @@ async function explain(...argv: readonly string[]) {
 
 interface Told {
   readonly verdict: string;
+  readonly port?: number | string;
+  readonly closed?: string;
+  readonly conditional?: boolean;
   readonly status?: number;
   readonly reason?: string;
   readonly step?: string;
@@ -103,6 +106,17 @@ before(async () => {
     ],
   };
   const files: Record<string, string> = {
+    'plain.yaml': [
+      'apiVersion: sallyport.dev/v1alpha1',
+      'kind: Api',
+      'metadata: {name: plain, namespace: shop}',
+      'spec: {podSelector: {matchLabels: {app: plain}}, port: web}',
+      '---',
+      'apiVersion: sallyport.dev/v1alpha1',
+      'kind: AuthPolicy',
+      'metadata: {name: open, namespace: shop}',
+      'spec: {request: [{name: open, anyOf: [{anonymous: {}}]}]}',
+    ].join('\n'),
     ...Object.fromEntries(Object.entries(manifests).map(([name, lines]) => [name, `${lines.join('\n')}\n`])),
     'robot.pem': robot.chainPem,
     'stolen.pem': stolen.chainPem,
@@ -289,6 +303,66 @@ suite('what is printed', () => {
     for (const [request, reason] of Object.entries(requests)) {
       assert.equal(summary(await tell(EXAMPLE, '--request', request)), `1 Deny ${reason}`, request);
     }
+  });
+});
+
+suite('explain says no more than it knows', () => {
+  test('a permit by an unchecked signature is conditional', async () => {
+    const { stdout } = await explain(EXAMPLE, '--request', GET, '--token', 'token.jwt');
+    assert.match(stdout, /^Verdict {2}Permit, if what was not checked holds; caller Jwt$/m);
+    assert.equal((await tell(EXAMPLE, '--request', GET, '--token', 'token.jwt')).conditional, true);
+  });
+
+  test('a permit of which everything was checked is not, and neither is a denial', async () => {
+    const { stdout } = await explain('plain.yaml', '--request', 'GET http://x.example.com/');
+    assert.match(stdout, /^Verdict {2}Permit, caller Anonymous$/m);
+    assert.equal((await tell('plain.yaml', '--request', 'GET http://x.example.com/')).conditional, undefined);
+    assert.equal((await tell(EXAMPLE, '--request', POST, '--token', 'token.jwt')).conditional, undefined);
+  });
+
+  test('http:// to a port that ends TLS gets no answer at all', async () => {
+    const { code, stdout } = await explain(EXAMPLE, '--request', GET.replace('https', 'http'), '--token', 'token.jwt');
+    assert.equal(code, 1);
+    assert.match(stdout, /^Verdict {2}Deny: the port speaks TLS only/m);
+    const told = await tell(EXAMPLE, '--request', GET.replace('https', 'http'));
+    assert.deepEqual([told.code, told.verdict, told.status, told.reason], [1, 'Deny', undefined, undefined]);
+    assert.match(told.closed ?? '', /TLS only/);
+  });
+
+  const misses: Readonly<Record<string, readonly [request: string, matched: string]>> = {
+    'a path that is refused before it is matched': [
+      'GET https://fleet.example.com/v1//devices',
+      'not matched: the path is refused first',
+    ],
+    'a parameter that is refused before it is matched': [
+      'GET https://fleet.example.com/v1/devices/a%2fb',
+      'not matched: the path is refused first',
+    ],
+    'another host': [
+      'GET https://other.example.com/v1/devices/robot-7',
+      'nothing: no Api has the host other.example.com; the manifests have fleet.example.com',
+    ],
+    'another method': [
+      'DELETE https://fleet.example.com/v1/devices/robot-7',
+      'nothing: Api shop/fleet matches the host, but no operation has DELETE /v1/devices/robot-7; the path has GET and HEAD',
+    ],
+    'another path': [
+      'GET https://fleet.example.com/robots',
+      'nothing: Api shop/fleet matches the host, but no operation has GET /robots; paths begin with /v1',
+    ],
+  };
+  for (const [name, [request, matched]] of Object.entries(misses)) {
+    test(`why nothing matched: ${name}`, async () => {
+      const { code, stdout } = await explain(EXAMPLE, '--request', request);
+      assert.deepEqual([code, stdout.split('\n')[1]], [1, `Matched  ${matched}`]);
+    });
+  }
+
+  test('a named port is shown by its name', async () => {
+    const { stdout } = await explain('plain.yaml', '--request', 'GET http://x.example.com/');
+    assert.equal(stdout.split('\n')[1], 'Matched  Api shop/plain, no operation (/*), port web (by its name)');
+    const { port } = await tell('plain.yaml', '--request', 'GET http://x.example.com/');
+    assert.equal(port, 'web');
   });
 });
 
