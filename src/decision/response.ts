@@ -130,10 +130,9 @@ class Evaluation {
 
   #rewriteHeaders(hosts: () => BackendHosts): void {
     const { headers } = this;
-    headers.rewrite('location', 'Location', value => hosts().url(value));
-    headers.rewrite('content-location', 'Content-Location', value => hosts().url(value));
-    headers.rewrite('refresh', 'Refresh', value => hosts().refresh(value));
-    headers.rewrite('link', 'Link', value => hosts().link(value));
+    for (const [lower, { name, form }] of BACKEND_HEADERS) headers.rewrite(lower, name, value => hosts()[form](value));
+    // An alternative that leads here already would gain nothing, so there is nothing to put in its place.
+    if (headers.values('alt-svc').some(value => hosts().text(value) !== value)) headers.remove('alt-svc');
     headers.rewrite('set-cookie', 'Set-Cookie', value =>
       /;\s*domain\s*=/i.test(value) ? hosts().cookie(value) : value,
     );
@@ -171,6 +170,19 @@ class Evaluation {
     };
   }
 }
+
+const named = (form: 'url' | 'text', ...names: readonly string[]) =>
+  names.map(name => [name.toLowerCase(), { name, form }] as const);
+
+/** Headers that hold URLs or lists of them. steps.ts names them to users. */
+const BACKEND_HEADERS = new Map([
+  ...named('url', 'Location', 'Content-Location', 'Content-Base', 'URI', 'SourceMap', 'X-SourceMap'),
+  ...named('text', 'Link', 'Refresh', 'Access-Control-Allow-Origin', 'Content-Security-Policy'),
+  ...named('text', 'Content-Security-Policy-Report-Only', 'Report-To', 'Reporting-Endpoints'),
+]);
+
+/** Lower-case names of the headers in which hideBackend looks for the back end's hosts. */
+export const REWRITTEN_HEADERS: ReadonlySet<string> = new Set([...BACKEND_HEADERS.keys(), 'set-cookie', 'alt-svc']);
 
 /** No longer true of a body that was rewritten. */
 const DIGESTS = ['etag', 'content-md5', 'digest', 'content-digest', 'repr-digest', 'accept-ranges'] as const;

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
+import { hideBackendStep } from '../api/kinds/steps.ts';
 import type { Bindings } from './expression.ts';
 import { describeEffective } from './effective.ts';
+import { HIDDEN_HEADERS } from './response-steps.ts';
 import type { CompiledStep } from './steps.ts';
 import {
   API,
@@ -103,7 +105,32 @@ describe('S3: response steps', () => {
       'x-other',
     ];
     assert.deepEqual(names.filter(removes), ['server', 'x-powered-by', 'x-envoy-x', 'x-backend-y', 'x-internal']);
-    assert.deepEqual(from, ['fleet.shop.svc:8080', '127.0.0.1:8080', 'fleet.shop.svc', 'localhost:8080']);
+    assert.deepEqual(from, [
+      'fleet.shop.svc:8080',
+      '127.0.0.1:8080',
+      'fleet.shop.svc',
+      'localhost:8080',
+      '127.0.0.1',
+      'localhost',
+    ]);
+  });
+
+  test('hideBackend knows the host of app.url without its port too', () => {
+    const api = API.replace('port: 8080', 'port: 8080\n  app: {url: "http://Back.internal:37503/base"}');
+    const [step] = pipelineOf(api + authPolicy('p', 'response: [{name: r, hideBackend: {}}]')).response.steps;
+    assert.ok(step?.type === 'hideBackend');
+    assert.ok(step.hideBackend.from.includes('back.internal:37503'));
+    assert.ok(step.hideBackend.from.includes('back.internal'));
+  });
+
+  test('the reference names every header of the built-in list', () => {
+    const description = hideBackendStep.fields['removeHeaders']?.schema.description;
+    const told =
+      /list: (.*)\.$/
+        .exec(description ?? '')?.[1]
+        ?.toLowerCase()
+        .split(', ') ?? [];
+    assert.deepEqual([...told].sort(), [...HIDDEN_HEADERS].sort());
   });
 
   test('see the response, and the steps of the request', () => {
@@ -370,7 +397,7 @@ describe('S6: never skipped', () => {
     assert.deepEqual(listViolations(snapshot), [
       'AuthPolicy shop/p spec.targetRefs[0].name: names the Api "fleed", which does not exist: this target has no effect, write "fleet"',
     ]);
-    assert.deepEqual(idle, [{ object: 'AuthPolicy shop/p', why: 'it targets no Api of this workload' }]);
+    assert.deepEqual(idle, [{ object: 'AuthPolicy shop/p', why: 'targets no Api of this workload' }]);
   });
 
   test('a missing Secret or ConfigMap is a warning, and what reads the variable is 503', () => {

@@ -113,14 +113,15 @@ function finishResponseStep(
   return { ...head, type: 'hideBackend', hideBackend: { ...body.hideBackend, from } };
 }
 
-/** Names by which the app may call itself: rewriteHosts.from's default. */
+/** Names by which the app may call itself, with and without a port: rewriteHosts.from's default. */
 function listAuthorities({ object, port }: ApiDraft, known: readonly string[]): readonly string[] {
   const { serverName, url } = object.spec.app;
   const names = [`localhost:${port}`, `127.0.0.1:${port}`, ...known];
   if (serverName !== undefined) names.push(serverName, `${serverName}:${port}`);
   const [, authority] = /^https?:\/\/([^/?]+)/.exec(url ?? '') ?? [];
   if (authority !== undefined) names.push(authority);
-  return sortByLength(names.map(name => name.toLowerCase()));
+  const hosts = names.map(name => name.replace(/:[0-9]*$/, ''));
+  return sortByLength([...names, ...hosts].map(name => name.toLowerCase()));
 }
 
 function isDynamic(step: CompiledResponseStep): boolean {

@@ -22,8 +22,17 @@ export const HIDDEN_HEADERS: readonly string[] = [
   'x-runtime',
   'x-generator',
   'via',
-  'x-envoy-*',
+  'x-backend',
+  'x-cache',
+  'x-cache-lookup',
+  'x-real-server',
+  'x-served-by',
+  'x-upstream',
+  'x-varnish',
   'x-backend-*',
+  'x-envoy-*',
+  'x-powered-by-*',
+  'x-upstream-*',
 ];
 
 /** The step, or undefined after reporting what is wrong with it. */

@@ -1,6 +1,7 @@
 /** What becomes of an answer of the app, by the response part of the policy that permitted the request. */
 import type { Reason } from '../api/reasons.ts';
-import { evaluateResponse, renderNeutralBody } from '../decision/response.ts';
+import { mayNameBackend } from '../decision/backend-hosts.ts';
+import { evaluateResponse, renderNeutralBody, REWRITTEN_HEADERS } from '../decision/response.ts';
 import type { Permit } from '../decision/verdict.ts';
 import { foldName } from '../http/head.ts';
 import type { HeaderEdit, ParsedFields, ResponseHead } from '../http/message.ts';
@@ -78,11 +79,8 @@ export function rememberAnswer({ permit, upstream, exchange }: AppExchange, head
   return upstream.remembered;
 }
 
-/** Where hideBackend puts the host that the request names. */
-const REWRITTEN = ['location', 'content-location', 'refresh', 'link', 'set-cookie'] as const;
-
 /** Whether the request has no part in what becomes of this answer's head. */
-function dependsOnAnswerOnly({ pipeline }: Route, { lower }: ResponseHead): boolean {
+function dependsOnAnswerOnly({ pipeline }: Route, { lower, values }: ResponseHead): boolean {
   return pipeline.response.steps.every(step => {
     if (step.when !== undefined) return false;
     switch (step.type) {
@@ -91,7 +89,10 @@ function dependsOnAnswerOnly({ pipeline }: Route, { lower }: ResponseHead): bool
       case 'setHeaders':
         return step.setHeaders.every(({ value }) => value.literal !== undefined);
       case 'hideBackend':
-        return step.hideBackend.to?.literal !== undefined || !REWRITTEN.some(name => lower.includes(name));
+        if (step.hideBackend.to?.literal !== undefined) return true;
+        return !lower.some(
+          (name, at) => REWRITTEN_HEADERS.has(name) && mayNameBackend(step.hideBackend.from, values[at] ?? ''),
+        );
       case 'respond':
         return false;
     }

@@ -521,7 +521,8 @@ export type BodyRewrite = Infer<typeof bodies>;
 export const hideBackendStep = object({
   removeHeaders: defaulted(
     list(settableHeader, {
-      description: 'Headers removed besides the built-in list (Server, X-Powered-By, X-AspNet-Version and their like).',
+      description:
+        'Headers removed besides the built-in list: Server, Via, X-AspNet-Version, X-AspNetMvc-Version, X-Backend, X-Backend-*, X-Cache, X-Cache-Lookup, X-Envoy-*, X-Generator, X-Powered-By, X-Powered-By-*, X-Real-Server, X-Runtime, X-Served-By, X-Upstream, X-Upstream-*, X-Varnish.',
       maxItems: 64,
       set: true,
     }),
@@ -544,7 +545,7 @@ export const hideBackendStep = object({
             }),
             {
               description:
-                'Back-end authorities or origins; default: the app’s authority, serverName, localhost:port and app.url.',
+                'Back-end authorities or origins; the scheme does not matter, and a name without a port stands for every port. Default: the app’s authority, serverName, localhost:port and app.url, each with and without its port. Outside a URL a single label or an address is replaced only with its port; a loopback name without a port stands for no port, since native apps wait for redirects on others.',
               example: ['http://fleet.shop.svc:8080'],
               minItems: 1,
               maxItems: 32,
@@ -559,7 +560,10 @@ export const hideBackendStep = object({
           example: 'https://fleet.example.com',
         }),
       },
-      { description: 'Rewrites the back end’s hosts in Location, Set-Cookie domains and, with bodies, in bodies.' },
+      {
+        description:
+          'Rewrites the back end’s hosts in Access-Control-Allow-Origin, Content-Base, Content-Location, Content-Security-Policy(-Report-Only), Link, Location, Refresh, Report-To, Reporting-Endpoints, SourceMap, URI, X-SourceMap, Set-Cookie domains and, with bodies, in bodies, also where a URL is percent-encoded or has JSON’s escaped slashes; an Alt-Svc that names one is removed.',
+      },
     ),
   ),
   bodies: optional({
