@@ -25,6 +25,8 @@ export interface Family {
   readonly name: string;
   readonly definition: MetricDefinition;
   readonly values: Map<string, Value>;
+  /** The series that was asked for last: who counts often brings the same labels, by identity, and needs no key. */
+  last: Value | undefined;
   readonly distributions: Map<string, Distribution>;
 }
 
@@ -50,7 +52,7 @@ export function createMetricStore(maxSeries = MAX_SERIES): MetricStore {
     if (found !== undefined) return found;
     // A test holds every name in the source to the catalogue; a request must not fail over one that slipped through.
     const definition = CATALOGUE.get(name) ?? { type: 'gauge', help: 'Not in the catalogue' };
-    const made: Family = { name, definition, values: new Map(), distributions: new Map() };
+    const made: Family = { name, definition, values: new Map(), last: undefined, distributions: new Map() };
     families.set(name, made);
     return made;
   };
@@ -62,9 +64,14 @@ export function createMetricStore(maxSeries = MAX_SERIES): MetricStore {
   };
 
   const value = (name: string, labels: Labels = NO_LABELS): Value => {
-    const { values } = family(name);
+    const found = family(name);
+    const { values, last } = found;
+    if (last?.labels === labels) return last;
     const key = keyOf(labels);
-    return values.get(key) ?? keep(values, key, { labels, value: 0 });
+    const known = values.get(key);
+    if (known === undefined) return keep(values, key, { labels, value: 0 });
+    found.last = known;
+    return known;
   };
 
   const distribution = (name: string, labels: Labels = NO_LABELS): Distribution => {
