@@ -3,14 +3,10 @@ import { findAll } from '../http/head.ts';
 import type { CompiledHeaderSetting, CompiledRequireHeader, CompiledStep } from '../policy/steps.ts';
 import { object, objectToFailure, type Objection } from './objection.ts';
 import { removedHeaders } from './request-headers.ts';
+import { recallRendered, type Rendered } from './rendered-headers.ts';
 import type { Run } from './run.ts';
 
-/** All values are rendered before one is set: a request that is denied half-way was never changed. */
-export function setHeaders(
-  run: Run,
-  step: CompiledStep,
-  settings: readonly CompiledHeaderSetting[],
-): Objection | undefined {
+function render(run: Run, step: CompiledStep, settings: readonly CompiledHeaderSetting[]): Rendered | Objection {
   const rendered: [CompiledHeaderSetting, string][] = [];
   const bindings = run.bindingsOf(step);
   for (const setting of settings) {
@@ -22,6 +18,17 @@ export function setHeaders(
       return objectToFailure(error, `header ${setting.name}`);
     }
   }
+  return rendered;
+}
+
+/** All values are rendered before one is set: a request that is denied half-way was never changed. */
+export function setHeaders(
+  run: Run,
+  step: CompiledStep,
+  settings: readonly CompiledHeaderSetting[],
+): Objection | undefined {
+  const rendered = recallRendered(run, step, settings, () => render(run, step, settings));
+  if ('reason' in rendered) return rendered;
   if (step.origin.audit) return undefined;
   for (const [setting, value] of rendered) run.edits.apply(setting, value);
   return undefined;

@@ -61,13 +61,16 @@ export const literal = (text: string): Template => ({
   literal: text,
   render: () => text,
 });
-export const template = (render: (bindings: Bindings) => unknown): Template => ({
+/** Nobody looks into the function, so it is taken to read what is another for each request. */
+const ANY_REQUEST: ReadonlySet<string> = new Set(['request']);
+
+export const template = (render: (bindings: Bindings) => unknown, reads = ANY_REQUEST): Template => ({
   source: 'test',
-  reads: NO_READS,
+  reads,
   place: 'text',
   render: bindings => String(render(bindings)),
 });
-export const path = (at: string): Template => template(bindings => read(bindings, at));
+export const path = (at: string): Template => template(bindings => read(bindings, at), new Set(at.split('.', 1)));
 
 export const origin = (parts: Partial<Origin> = {}): Origin => {
   const name = parts.name ?? 'policy';
