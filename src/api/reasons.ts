@@ -26,7 +26,7 @@ export const REASONS = {
   TokenMalformed: reason(
     401,
     'Token malformed',
-    'The token is not a compact JWS (or JWE, where decryption keys exist) of at most 16 KiB.',
+    'The token is not a compact JWS (or JWE, where decryption keys exist) of at most 16 KiB, or its typ names another use, such as logout+jwt, dpop+jwt or secevent+jwt; JWT, at+jwt and none are accepted.',
   ),
   TokenSignatureInvalid: reason(
     401,

@@ -80,6 +80,28 @@ for (const [sentence, fields] of Object.entries({
   });
 }
 
+for (const typ of ['JWT', 'jwt', 'application/JWT', 'at+jwt', 'AT+JWT', 'application/at+jwt', 'JOSE', 'Bearer', '']) {
+  test(`a token that says of itself: ${typ}, is read`, () => assert.ok(!('refused' in parseCompact(token({ typ })))));
+}
+
+for (const typ of [
+  'logout+jwt',
+  'LOGOUT+JWT',
+  'application/logout+jwt',
+  'dpop+jwt',
+  'secevent+jwt',
+  'token-introspection+jwt',
+  'oauth-authz-req+jwt',
+  'xat+jwt',
+  ' dpop+jwt ',
+  ['JWT'],
+  null,
+]) {
+  test(`a token that is made for another use is malformed: ${String(typ)}`, () => {
+    assert.deepEqual(parseCompact(token({ typ })), { refused: 'TokenMalformed' });
+  });
+}
+
 test('only one text of every byte sequence is canonical', () => {
   fc.assert(
     fc.property(

@@ -40,12 +40,24 @@ export function parseCompact(text: string): CompactToken | { readonly refused: R
   if (Object.hasOwn(header, 'crit') || Object.hasOwn(header, 'b64') || Object.hasOwn(header, 'zip')) {
     return refuse('TokenAlgorithmNotAllowed');
   }
+  if (!isOfThisUse(header['typ'])) return refuse('TokenMalformed');
   const keyId = header['kid'];
   if (keyId !== undefined && (typeof keyId !== 'string' || keyId.length > MAX_KEY_ID_LENGTH)) {
     return refuse('TokenMalformed');
   }
   const token = { kind, text, algorithm: header['alg'], payload: parts[1] ?? '' } as const;
   return keyId === undefined ? token : { ...token, keyId };
+}
+
+/**
+ * Whether `typ` allows the token to be a credential here (RFC 8725 section 3.11): a type of its own, `logout+jwt` or
+ * `dpop+jwt`, says that the token serves something else, though the same keys sign it. `at+jwt` is RFC 9068's.
+ */
+function isOfThisUse(type: unknown): boolean {
+  if (type === undefined) return true;
+  if (typeof type !== 'string') return false;
+  const name = type.trim().toLowerCase();
+  return !name.endsWith('+jwt') || name === 'at+jwt' || name === 'application/at+jwt';
 }
 
 /** Base64url without stray bits: one text per byte sequence (RFC 4648 section 3.5). */
