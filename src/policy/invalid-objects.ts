@@ -73,21 +73,43 @@ export interface HeldApi {
   readonly hosts: readonly string[];
   readonly basePath: string;
   readonly foldCase: boolean;
+  /** As far as it can be read: a port that speaks TLS says its 503 by TLS. */
+  readonly tls?: { readonly mode: 'Terminate' | 'Permissive'; readonly secret: string };
 }
 
-export function holdApi(invalid: InvalidObject, workload: Workload & { readonly labels: Labels }): HeldApi | undefined {
+interface HoldingWorkload extends Workload {
+  readonly labels: Labels;
+  readonly ports?: Readonly<Record<string, number>>;
+}
+
+export function holdApi(invalid: InvalidObject, workload: HoldingWorkload): HeldApi | undefined {
   if (invalid.kind !== 'Api' || invalid.namespace !== workload.namespace) return undefined;
   const spec = member(invalid.manifest, 'spec');
   const wanted = readLabels(member(member(spec, 'podSelector'), 'matchLabels'));
   if (wanted !== undefined && !matchLabels(wanted, workload.labels)) return undefined;
-  const port = member(spec, 'port');
+  const port = readPort(member(spec, 'port'), workload);
+  const tls = readTls(member(spec, 'tls'), workload.namespace);
   const hosts = member(spec, 'hosts');
   const basePath = member(spec, 'basePath');
   const readable = Array.isArray(hosts) && hosts.every(host => typeof host === 'string');
   return {
-    ...(typeof port === 'number' ? { port } : {}),
+    ...(port === undefined ? {} : { port }),
+    ...(tls === undefined ? {} : { tls }),
     hosts: readable ? hosts.map(normalizeHost) : [],
     basePath: typeof basePath === 'string' && basePath.startsWith('/') ? basePath : '',
     foldCase: true,
   };
+}
+
+function readPort(value: unknown, { ports }: HoldingWorkload): number | undefined {
+  if (typeof value === 'number') return value;
+  const number = typeof value === 'string' ? member(ports, value) : undefined;
+  return typeof number === 'number' ? number : undefined;
+}
+
+function readTls(value: unknown, namespace: string): HeldApi['tls'] {
+  const secretName = member(member(value, 'certificate'), 'secretName');
+  if (typeof secretName !== 'string') return undefined;
+  const mode = member(value, 'mode') === 'Permissive' ? 'Permissive' : 'Terminate';
+  return { mode, secret: `${namespace}/${secretName}` };
 }

@@ -2,6 +2,7 @@
 import type { ObjectKey } from '../api/object.ts';
 import type { Severity } from '../api/violation.ts';
 import { normalizeHost, type ApiDraft } from './apis.ts';
+import { DEFAULT_LIMITS } from './default-limits.ts';
 import type { HeldApi } from './invalid-objects.ts';
 import { compareAge } from './inventory.ts';
 import { createMatcher, expandRoot, type MatchEntry } from './match.ts';
@@ -41,7 +42,30 @@ export function createListeners(
     const sharing = ports.get(api.draft.port) ?? [];
     ports.set(api.draft.port, [...sharing, api]);
   }
-  return new Map([...ports].map(([port, apis]) => [port, createListener(port, apis, context)]));
+  const held = new Set(context.held.flatMap(({ port }) => (port === undefined || ports.has(port) ? [] : [port])));
+  return new Map([
+    ...[...ports].map(([port, apis]) => [port, createListener(port, apis, context)] as const),
+    ...[...held].map(port => [port, createHeldListener(port, context)] as const),
+  ]);
+}
+
+/** S6: no Api of the port could be parsed. What they would serve is 503, not a reset; the rest of them is not believed. */
+function createHeldListener(port: number, context: ListenerContext): ListenerPlan {
+  const held = context.held.filter(api => api.port === port);
+  const certificates = held.flatMap(({ hosts, tls }) => (tls === undefined ? [] : [{ hosts, secret: tls.secret }]));
+  const mode = held.every(({ tls }) => tls?.mode === 'Terminate') ? 'Terminate' : 'Permissive';
+  const anyHost = held.some(({ hosts }) => hosts.length === 0);
+  return {
+    port,
+    limits: DEFAULT_LIMITS,
+    trustedPeers: [],
+    clientAddress: { from: 'Peer', trustedHops: 1 },
+    match: createMatch(port, [], new Set(), context),
+    hosts: anyHost ? [] : [...new Set(held.flatMap(({ hosts }) => hosts))].sort(),
+    apis: [],
+    held: true,
+    ...(certificates.length === 0 ? {} : { tls: { mode, minVersion: '1.2', certificates, clientTrusts: [] } }),
+  };
 }
 
 /** The oldest Api of the port says how it listens. */

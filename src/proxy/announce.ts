@@ -21,7 +21,7 @@ export function createAnnouncer(apps: readonly AppAddress[], log: Log): Announce
   const warn: Announcer['warn'] = (listeners, generation) => {
     for (const listener of listeners) {
       const plan = listener.active?.plan;
-      if (plan !== undefined) warnOfMissingApps(plan, apps, log);
+      if (plan !== undefined && !listener.unserved) warnOfMissingApps(plan, apps, log);
       else log.warn({ listen: listener.name }, `${describeUnserved(listener)}: ${findCause(listener, generation)}`);
     }
   };
@@ -30,7 +30,8 @@ export function createAnnouncer(apps: readonly AppAddress[], log: Log): Announce
     start: listeners => {
       for (const listener of listeners) {
         const plan = listener.active?.plan;
-        if (plan !== undefined) log.info(describePlan(listener, plan, apps), listener.ready ? 'ready' : 'not ready');
+        if (plan !== undefined && !listener.unserved)
+          log.info(describePlan(listener, plan, apps), listener.ready ? 'ready' : 'not ready');
         else if (!listener.unserved) log.warn({ listen: listener.name }, 'not ready: no policy is loaded');
       }
     },
@@ -41,7 +42,8 @@ export function createAnnouncer(apps: readonly AppAddress[], log: Log): Announce
 export const describeUnserved = ({ name }: Listener): string => `no Api serves ${name}`;
 
 function findCause({ name }: Listener, { snapshot, unserved = [] }: Generation): string {
-  const ports = [...snapshot.listeners.keys()].sort((a, b) => a - b);
+  const served = [...snapshot.listeners.values()].filter(({ held }) => held !== true);
+  const ports = served.map(({ port }) => port).sort((a, b) => a - b);
   if (ports.length > 0) {
     return `the Apis of this workload have port ${ports.join(', ')}; write --listen ${String(ports[0])}=${name}`;
   }

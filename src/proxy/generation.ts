@@ -57,7 +57,9 @@ export interface Generation {
 export function findPlan(snapshot: Snapshot, port: number | undefined, boundPort: number): ListenerPlan | undefined {
   if (port !== undefined) return snapshot.listeners.get(port);
   const bound = snapshot.listeners.get(boundPort);
-  if (bound !== undefined || snapshot.listeners.size !== 1) return bound;
-  const [only] = snapshot.listeners.values();
-  return only;
+  if (bound !== undefined) return bound;
+  const plans = [...snapshot.listeners.values()];
+  const served = plans.filter(({ held }) => held !== true);
+  const [only, another] = served.length > 0 ? served : plans;
+  return another === undefined ? only : undefined;
 }

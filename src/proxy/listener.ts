@@ -2,6 +2,7 @@
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import type { ApiLimits } from '../api/kinds/api.ts';
 import { foldName } from '../http/head.ts';
+import { DEFAULT_LIMITS } from '../policy/default-limits.ts';
 import type { ListenerPlan } from '../policy/model.ts';
 import type { Peer } from '../trust/trust.ts';
 import { explainBinding, showAddress } from './binding.ts';
@@ -31,7 +32,7 @@ export interface Listener {
   readonly name: string;
   /** Undefined: no policy yet, or no Api on this port. */
   readonly active: ActiveListener | undefined;
-  /** A generation is in force and has no Api for this port (M1). */
+  /** A generation is in force and has no Api for this port (M1), or none that could be parsed (S6). */
   readonly unserved: boolean;
   readonly limits: ApiLimits;
   readonly address: AddressInfo | undefined;
@@ -46,18 +47,6 @@ export interface Listener {
 }
 
 const SECOND = 1000;
-/** Before a policy says otherwise: the defaults of api.md. */
-const DEFAULT_LIMITS: ApiLimits = {
-  headBytes: 64 * 1024,
-  headers: 100,
-  targetBytes: 16 * 1024,
-  bodyBytes: 0,
-  headTimeout: 10 * SECOND,
-  bodyIdle: 60 * SECOND,
-  clientIdle: 620 * SECOND,
-  connections: 10_000,
-  perPeerConnections: 1000,
-};
 /** A client that says nothing on a port that serves TLS and plaintext is not waited for longer. */
 const FIRST_BYTE_MS = 10 * SECOND;
 const TLS_HANDSHAKE_RECORD = 0x16;
@@ -128,7 +117,7 @@ export function createListener(listen: ListenAddress, shared: Shared): Listener 
       return active;
     },
     get unserved() {
-      return published && active === undefined;
+      return published && (active === undefined || active.plan.held === true);
     },
     get limits() {
       return active?.plan.limits ?? DEFAULT_LIMITS;
