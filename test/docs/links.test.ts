@@ -19,6 +19,20 @@ test('every relative link of the documentation leads to a file', () => {
   assert.deepEqual(broken, []);
 });
 
+test('docs/dependencies.md lists the dependencies of package.json, each with its version', () => {
+  const read = (name: string): string => readFileSync(join(root, name), 'utf8');
+  const manifest = JSON.parse(read('package.json')) as Record<string, Record<string, string>>;
+  const page = read('docs/dependencies.md');
+  const atRunTime = Object.entries({ ...manifest['dependencies'], ...manifest['optionalDependencies'] });
+  const [, runTime = '', development = ''] = page.split(/^## .*$/m);
+  const listed = [...runTime.matchAll(/^\| \[([^\]]+)\]\([^)]*\) ([\d.]+)/gm)].flatMap(([, names = '', version = '']) =>
+    names.split(', ').map(name => `${name} ${version}`),
+  );
+  assert.deepEqual(listed.sort(), atRunTime.map(([name, version]) => `${name} ${version}`).sort());
+  const tools = [...development.matchAll(/^\| ([@a-z][^|]*?) +\|/gm)].flatMap(([, names = '']) => names.split(', '));
+  assert.deepEqual(tools.sort(), Object.keys(manifest['devDependencies'] ?? {}).sort());
+});
+
 test('the documentation names no command that does not exist', () => {
   const commands = new Set([
     'sidecar',
