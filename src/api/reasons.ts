@@ -53,7 +53,7 @@ export const REASONS = {
     'The token has no exp and TokenIssuer.requireExpiration is true.',
   ),
   TokenTooOld: reason(401, 'Token too old', 'iat is missing or older than TokenIssuer.maxTokenAge.'),
-  TokenClaimNotFound: reason(401, 'Token claim not found', 'A required claim is missing.'),
+  TokenClaimNotFound: reason(401, 'Token claim not found', 'A required claim is missing or empty.'),
   TokenClaimNotAllowed: reason(
     401,
     'Token claim not allowed',

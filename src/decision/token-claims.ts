@@ -25,9 +25,12 @@ function valuesOf(value: unknown, claim: CompiledClaim): readonly string[] {
   return separator === undefined ? [value] : value.split(separator).filter(part => part !== '');
 }
 
-/** null and an empty list say nothing, so they count as missing. */
-const isMissing = (value: unknown): boolean =>
-  value === undefined || value === null || (Array.isArray(value) && value.length === 0);
+/** null, an empty text, an empty object and a list of nothing else say nothing. 0 and false are values. */
+function isMissing(value: unknown): boolean {
+  if (value === undefined || value === null || value === '') return true;
+  if (Array.isArray(value)) return value.every(isMissing);
+  return typeof value === 'object' && Object.keys(value).length === 0;
+}
 
 function judgeClaim(claims: Claims, claim: CompiledClaim): Objection | undefined {
   const value = claimOf(claims, claim.name);

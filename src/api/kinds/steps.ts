@@ -63,7 +63,8 @@ const tokenLocation = object(
 const requiredClaim = object({
   name: required(
     string({
-      description: 'A literal member name of the claim set; missing: 401 TokenClaimNotFound.',
+      description:
+        'A literal member name of the claim set; missing, null or empty ("", [], {}): 401 TokenClaimNotFound. 0 and false are values.',
       minLength: 1,
       maxLength: 256,
     }),
@@ -127,7 +128,8 @@ export const jwtStep = object(
     forwardToken: defaulted(boolean({ description: 'Whether the app sees the token; false: it is removed.' }), false),
     claimHeaders: defaulted(
       map(string({ description: 'A claim’s name.', minLength: 1, maxLength: 256 }), {
-        description: 'Headers for the app, from claims. Clients cannot send these headers on any route of the pod.',
+        description:
+          'Headers for the app, from claims. A list is joined with commas; %, commas and all but visible ASCII within a text are percent-encoded; an object and what is empty removes the header. Clients cannot send these headers on any route of the pod.',
         example: { 'x-client-id': 'clientId' },
         maxProperties: 32,
         maxKeyLength: 128,
