@@ -60,6 +60,7 @@ const respondBy = (run: Run, step: CompiledStep, rendered: Rendered): Respond =>
   route: run.route,
   auditDenials: run.auditDenials,
   responseHeaders: run.responseHeaders,
+  origin: step.origin,
   label: step.label,
   ...rendered,
   principal: run.principal,

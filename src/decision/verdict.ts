@@ -56,6 +56,7 @@ export interface Permit extends Judged {
 /** A step answered in the app's place (P5); nothing reaches the app and the default stance does not apply. */
 export interface Respond extends Judged {
   readonly verdict: 'Respond';
+  readonly origin?: Origin | undefined;
   readonly label: string;
   readonly status: number;
   readonly headers: readonly HeaderLine[];

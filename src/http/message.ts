@@ -82,6 +82,8 @@ export interface RequestReader {
   reset(): void;
   /** Whether bytes of an unfinished head are held (an idle connection holds none). */
   readonly started: boolean;
+  /** Of the head that is being read or was refused; empty: not known. For the log alone. */
+  readonly method: string;
 }
 
 export interface ResponseReader {

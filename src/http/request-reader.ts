@@ -27,17 +27,43 @@ const NEVER_SERVED: ReadonlySet<string> = new Set(['CONNECT', 'TRACE', 'TRACK'])
  */
 export function createRequestReader(limits: HeadLimits, table: NameTable = createNameTable()): RequestReader {
   const readHost = createHostReader();
-  return createHeadReader<RequestLine, RequestHead>(
+  let method = '';
+  const reader = createHeadReader<RequestLine, RequestHead>(
     {
       skipsEmptyLine: true,
       malformed: 'MalformedRequest',
       tooLarge: 'HeadersTooLarge',
-      readLine: (text, start, end) => readRequestLine(text, start, end, limits.targetBytes),
+      readLine: (text, start, end) => {
+        const scan = readRequestLine(text, start, end, limits.targetBytes);
+        if (typeof scan === 'object') method = scan.line.method;
+        else method = scan === undefined ? '' : nameMethod(text, start, end);
+        return scan;
+      },
       judge: (line, fields) => judgeRequest(line, fields, readHost),
     },
     limits,
     table,
   );
+  return {
+    read: chunk => reader.read(chunk),
+    reset: () => {
+      method = '';
+      reader.reset();
+    },
+    get started() {
+      return reader.started;
+    },
+    get method() {
+      return method;
+    },
+  };
+}
+
+/** Of a request line that is refused; empty when it is not even a method. */
+function nameMethod(text: string, start: number, end: number): string {
+  let at = start;
+  while (at < end && METHOD[text.charCodeAt(at)] === 1) at++;
+  return at < end && at - start <= LONGEST_METHOD && text.charCodeAt(at) === 0x20 ? text.slice(start, at) : '';
 }
 
 function readRequestLine(text: string, start: number, end: number, targetBytes: number): LineScan<RequestLine> {

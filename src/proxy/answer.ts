@@ -121,6 +121,7 @@ export class Answer implements BodySink {
     const text = this.#render(head, plan);
     this.started = true;
     const bare = exchange.head.method === 'HEAD' || plan.status === 204 || plan.status === 304;
+    if (!bare) exchange.bytesOut += bytes.length;
     this.#write(bare ? text : text + bytes.toString('latin1', 0, bytes.length));
     const whole = head.framing.kind === 'none' || (head.framing.kind === 'length' && this.#left === chunk.length - at);
     this.#leftover = !whole;

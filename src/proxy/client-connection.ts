@@ -222,7 +222,7 @@ export class ClientConnection implements Sweepable {
   }
 
   #refuse(reason: Reason): void {
-    const { text, record } = renderRefusal(this.shared, this.listener, reason);
+    const { text, record } = renderRefusal(this.shared, this.listener, reason, this.#reader?.method ?? '');
     this.socket.write(text, 'latin1');
     this.shared.telemetry.request(record);
     this.linger();

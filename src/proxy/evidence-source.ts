@@ -1,4 +1,5 @@
 /** Answers the evaluator's questions for one request from the adapters of its generation. */
+import type { ObjectKey } from '../api/object.ts';
 import type {
   CertificateEvidence,
   CertificateRequest,
@@ -20,9 +21,12 @@ import type { ActiveListener } from './listener.ts';
 
 type OrPromise<T> = T | Promise<T>;
 
-/** Where the time that look-ups took is noted. */
+/** What a decision has asked for, for the request's log line. */
 export interface Meter {
+  /** The time that look-ups took. */
   deviceAuthMs: number;
+  /** The ClientTrust that was asked last. */
+  certificateTrust: ObjectKey | undefined;
 }
 
 /** What is judged, and who sent it. */
@@ -51,6 +55,7 @@ export class RequestEvidence implements EvidenceSource {
   }
 
   certificate(request: CertificateRequest, now: number): OrPromise<CertificateEvidence> {
+    this.#meter.certificateTrust = request.step.trust;
     return this.#active.generation.trust.judgeRequest(request.step.trust, this.#view.headers, this.#peer, now);
   }
 

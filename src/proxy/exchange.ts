@@ -1,4 +1,5 @@
 /** One request: judged once, then refused or forwarded; an open stream is judged again. Its clocks are fields, swept. */
+import type { ObjectKey } from '../api/object.ts';
 import type { Reason } from '../api/reasons.ts';
 import { judge } from '../decision/judge.ts';
 import { refuse } from '../decision/refuse.ts';
@@ -42,6 +43,7 @@ export class Exchange implements Rejudged {
   sentAt = 0;
   answeredAt = 0;
   deviceAuthMs = 0;
+  certificateTrust: ObjectKey | undefined;
   status = 0;
   bytesOut = 0;
   /** What went wrong after the permit. */
@@ -167,7 +169,7 @@ export class Exchange implements Rejudged {
     const { client, head } = this;
     this.#skipBody(this.#toApp?.drop() ?? this.#rest);
     const close = this.mustClose();
-    const { status, text } = renderReply(client.shared, verdict, {
+    const { status, text, bodyBytes } = renderReply(client.shared, verdict, {
       requestId: this.requestId,
       realm: this.route?.api.name ?? '',
       head: head.method === 'HEAD',
@@ -175,7 +177,8 @@ export class Exchange implements Rejudged {
     });
     client.socket.write(text, 'latin1');
     this.status = status;
-    this.bytesOut += text.length;
+    // Nothing of the app's answer was sent.
+    this.bytesOut = bodyBytes;
     this.complete(close);
   }
 

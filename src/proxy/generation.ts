@@ -16,7 +16,7 @@ export interface TokenAnswers {
 }
 export type TrustAnswers = Pick<
   TrustView,
-  'judgeRequest' | 'proveIdentity' | 'strippedHeaders' | 'anchorsPem' | 'allowsPartialChain'
+  'judgeRequest' | 'findPresented' | 'proveIdentity' | 'strippedHeaders' | 'anchorsPem' | 'allowsPartialChain'
 >;
 export interface DeviceAnswers {
   device: EvidenceSource['device'];

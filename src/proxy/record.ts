@@ -1,6 +1,10 @@
 /** One finished request, as telemetry sees it. */
+import { createHash } from 'node:crypto';
+import type { Reason } from '../api/reasons.ts';
+import { nameStep } from '../telemetry/requests.ts';
 import type { RequestRecord } from '../telemetry/telemetry.ts';
 import type { Exchange } from './exchange.ts';
+import { describePeer } from './trusted-peers.ts';
 
 /** Status of a request whose client left before an answer began. */
 const CLIENT_CLOSED = 499;
@@ -10,7 +14,7 @@ export function recordRequest(exchange: Exchange, now: number): void {
   if (verdict === undefined) return;
   const denied = verdict.verdict === 'Deny' ? verdict : undefined;
   const reason = exchange.failure ?? denied?.reason;
-  const label = verdict.verdict === 'Respond' ? verdict.label : denied?.label;
+  const made = verdict.verdict === 'Respond' ? verdict : denied;
   const { principal } = verdict;
   const record: Writable<RequestRecord> = {
     requestId: exchange.requestId,
@@ -27,15 +31,38 @@ export function recordRequest(exchange: Exchange, now: number): void {
     bytesOut: exchange.bytesOut,
   };
   if (reason !== undefined) record.reason = reason;
-  if (label !== undefined) record.step = label;
-  if (denied?.origin !== undefined) record.policy = denied.origin.key;
+  if (made?.label !== undefined) record.step = nameStep(made.label);
+  if (made?.origin !== undefined) record.policy = made.origin.key;
   if (denied?.detail !== undefined) record.detail = denied.detail;
   if (principal !== undefined) record.principalKind = principal.kind;
-  if (principal?.certificate !== undefined) record.certificateSha256 = principal.certificate.sha256;
+  const certificate =
+    principal?.certificate?.sha256 ?? (denied === undefined ? undefined : findCertificate(exchange, denied.reason));
+  if (certificate !== undefined) record.certificateSha256 = certificate;
   if (principal?.issuer !== undefined) record.issuer = principal.issuer;
   if (exchange.deviceAuthMs !== 0) record.deviceAuthMs = exchange.deviceAuthMs;
   if (answeredAt !== 0 && sentAt !== 0) record.appMs = answeredAt - sentAt;
   client.shared.telemetry.request(record);
+}
+
+/** Denials that are about the certificate that was presented. */
+const ABOUT_CERTIFICATE: ReadonlySet<Reason> = new Set<Reason>([
+  'ClientCertificateUntrusted',
+  'ClientCertificateExpired',
+  'ClientCertificateNotYetValid',
+  'ClientCertificateRevoked',
+  'ClientCertificatePurpose',
+  'ClientCertificateIdentityNotAllowed',
+  'RevocationUnavailable',
+  'DeviceRevoked',
+]);
+
+/** What the denied step looked at, in the handshake or a trusted peer's header: worked out for the denial's line alone. */
+function findCertificate({ active, view, client, certificateTrust }: Exchange, reason: Reason): string | undefined {
+  if (certificateTrust === undefined || active === undefined || view === undefined) return undefined;
+  if (!ABOUT_CERTIFICATE.has(reason)) return undefined;
+  const peer = describePeer(client, active, client.shared.clock());
+  const [leaf] = active.generation.trust.findPresented(certificateTrust, view.headers, peer).chain;
+  return leaf === undefined ? undefined : createHash('sha256').update(leaf).digest('hex');
 }
 
 /** While it is put together. */

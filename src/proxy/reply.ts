@@ -26,6 +26,8 @@ export const DEFAULT_ERRORS: ErrorsPlan = {
 export interface Reply {
   readonly status: number;
   readonly text: string;
+  /** Of the body in `text`. */
+  readonly bodyBytes: number;
 }
 
 export interface ReplyOptions {
@@ -55,17 +57,23 @@ export function renderReply(shared: Shared, denial: Denial | Respond, options: R
     ]),
   });
   const bare = options.head || status === 204 || status === 304;
-  return { status, text: bare ? head : head + bytes.toString('latin1', 0, bytes.length) };
+  if (bare) return { status, text: head, bodyBytes: 0 };
+  return { status, text: head + bytes.toString('latin1', 0, bytes.length), bodyBytes: bytes.length };
 }
 
 /** A head that could not be read, or came too late; the connection ends after it. */
-export function renderRefusal(shared: Shared, listener: Listener, reason: Reason): Reply & { record: RequestRecord } {
+export function renderRefusal(
+  shared: Shared,
+  listener: Listener,
+  reason: Reason,
+  method: string,
+): Reply & { record: RequestRecord } {
   const errors = listener.active?.generation.snapshot.errorsBeforeMatch ?? DEFAULT_ERRORS;
   const requestId = shared.ids.nextRequestId();
   const options = { requestId, realm: '', head: false, connection: 'close' };
   const reply = renderReply(shared, refuse(reason, errors), options);
   const nothing = {
-    method: '',
+    method,
     api: '',
     operation: '',
     template: '',
@@ -80,7 +88,7 @@ export function renderRefusal(shared: Shared, listener: Listener, reason: Reason
     status: reply.status,
     verdict: 'Deny',
     reason,
-    bytesOut: reply.text.length,
+    bytesOut: reply.bodyBytes,
   } as const;
   return { ...reply, record };
 }

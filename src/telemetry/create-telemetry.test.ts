@@ -47,8 +47,8 @@ const DENIED = makeRecord({
   verdict: 'Deny',
   status: 401,
   reason: 'TokenExpired',
-  policy: 'fleet',
-  step: 'fleet/caller',
+  policy: 'shop/fleet',
+  step: 'caller',
 });
 const WOULD_DENY = makeRecord({
   auditDenials: [
@@ -76,9 +76,17 @@ test('a line says which rule, claim or field denied, and no metric does', async 
   telemetry.request(makeRecord({ auditDenials: [{ ...audited, detail: 'claim tier' }] }));
   const [denied, would] = lines.map(line => JSON.parse(line) as Record<string, unknown>);
   assert.equal(denied?.['detail'], 'deny rule no-lab');
-  assert.deepEqual(would?.['wouldDeny'], ['trial/caller TokenExpired (claim tier)']);
+  assert.deepEqual(would?.['wouldDeny'], [
+    { policy: 'shop/trial', step: 'caller', reason: 'TokenExpired', detail: 'claim tier' },
+  ]);
   const metrics = await telemetry.exposition();
   assert.ok(!metrics.includes('no-lab') && !metrics.includes('claim tier'));
+});
+
+test('a head that broke off before its method says none', () => {
+  const { telemetry, lines } = collectLines();
+  telemetry.request(makeRecord({ method: '' }));
+  assert.equal('method' in (JSON.parse(lines.join('')) as object), false);
 });
 
 test('a denial is one line that names policy, step and reason', () => {
@@ -95,8 +103,8 @@ test('a denial is one line that names policy, step and reason', () => {
     status: 401,
     verdict: 'Deny',
     reason: 'TokenExpired',
-    policy: 'fleet',
-    step: 'fleet/caller',
+    policy: 'shop/fleet',
+    step: 'caller',
     durations: { decide: 0.25, app: 10, total: 12 },
     bytes: { in: 0, out: 42 },
     msg: 'request denied',
@@ -151,8 +159,8 @@ test('a record counts once in requests, denials, would-denials and both histogra
   for (const line of [
     `sallyport_requests_total{${labels},verdict="Permit",reason="",status_class="2xx"} 3`,
     `sallyport_requests_total{${labels},verdict="Deny",reason="TokenExpired",status_class="4xx"} 1`,
-    'sallyport_denials_total{policy="fleet",step="caller",reason="TokenExpired"} 1',
-    'sallyport_audit_denials_total{policy="trial",step="caller",reason="TokenExpired"} 1',
+    'sallyport_denials_total{policy="shop/fleet",step="caller",reason="TokenExpired"} 1',
+    'sallyport_audit_denials_total{policy="shop/trial",step="caller",reason="TokenExpired"} 1',
     'sallyport_request_duration_seconds_bucket{api="shop/fleet",le="0.01"} 0',
     'sallyport_request_duration_seconds_bucket{api="shop/fleet",le="0.025"} 4',
     'sallyport_request_duration_seconds_bucket{api="shop/fleet",le="+Inf"} 4',
@@ -244,7 +252,7 @@ test('lines for people hold what lines of JSON hold', () => {
   const { telemetry } = collectLines({ output: createPrettyOutput({ write: text => void texts.push(text) }) });
   telemetry.request(DENIED);
   const [text = ''] = texts;
-  for (const part of ['12:00:00.000', 'INFO', 'request denied', 'TokenExpired', 'fleet/caller']) {
+  for (const part of ['12:00:00.000', 'INFO', 'request denied', 'TokenExpired', 'shop/fleet']) {
     assert.ok(text.includes(part), `${part} is missing in ${text}`);
   }
 });

@@ -1,5 +1,5 @@
 /** Builds the telemetry of a process: log lines, metrics, finished requests. */
-import { createRequestCounter } from './requests.ts';
+import { createRequestCounter, describeAuditDenial } from './requests.ts';
 import { type LogLevel, type LogOutput, createLog } from './log.ts';
 import { type ProcessReader, collectProcess, watchEventLoop } from './process-metrics.ts';
 import { sanitizeText } from './fields.ts';
@@ -78,7 +78,7 @@ function summarize({ verdict, reason }: RequestRecord): string {
 function describeRequest(record: RequestRecord): LogFields {
   return {
     requestId: sanitizeText(record.requestId, 128),
-    method: /^[A-Z]{1,20}$/.test(record.method) ? record.method : 'other',
+    method: nameMethod(record.method),
     api: record.api,
     operation: record.operation,
     template: record.template,
@@ -91,7 +91,7 @@ function describeRequest(record: RequestRecord): LogFields {
     principal: record.principalKind,
     certificateSha256: record.certificateSha256,
     issuer: record.issuer,
-    wouldDeny: record.auditDenials.length === 0 ? undefined : record.auditDenials.map(describeAuditDenial),
+    wouldDeny: record.auditDenials.length === 0 ? undefined : record.auditDenials.map(describeWouldDeny),
     durations: {
       decide: round(record.decideMs),
       deviceAuth: round(record.deviceAuthMs),
@@ -102,8 +102,14 @@ function describeRequest(record: RequestRecord): LogFields {
   };
 }
 
-function describeAuditDenial({ label, reason, detail }: RequestRecord['auditDenials'][number]): string {
-  return `${label} ${reason}${detail === undefined ? '' : ` (${detail})`}`;
+function describeWouldDeny(denial: RequestRecord['auditDenials'][number]): LogFields {
+  return { ...describeAuditDenial(denial), detail: denial.detail };
+}
+
+/** Of a head that broke off before its method nothing is known. */
+function nameMethod(method: string): string | undefined {
+  if (method === '') return undefined;
+  return /^[A-Z]{1,20}$/.test(method) ? method : 'other';
 }
 
 function round(milliseconds: number | undefined): number | undefined {

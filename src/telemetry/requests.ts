@@ -1,5 +1,6 @@
 /** Counts finished requests. The series of an operation are found once and kept, so that a request costs a few additions. */
 import { type Distribution, type MetricStore, type Value, observe } from './store.ts';
+import type { AuditDenial } from '../decision/verdict.ts';
 import type { RequestRecord } from './telemetry.ts';
 
 export type CountRequest = (record: RequestRecord) => void;
@@ -38,8 +39,8 @@ export function createRequestCounter(store: MetricStore): CountRequest {
     observe(series.duration, record.totalMs / 1000);
     observe(series.added, Math.max(0, record.totalMs - (record.appMs ?? 0)) / 1000);
     if (record.verdict === 'Deny') countDenial(store, record);
-    for (const { label, reason } of record.auditDenials) {
-      store.count('sallyport_audit_denials_total', { ...splitLabel(label), reason });
+    for (const denial of record.auditDenials) {
+      store.count('sallyport_audit_denials_total', describeAuditDenial(denial));
     }
   };
 }
@@ -75,16 +76,14 @@ function findSeries(store: MetricStore, record: RequestRecord, statusClass: numb
 }
 
 function countDenial(store: MetricStore, record: RequestRecord): void {
-  const { policy, step } = splitLabel(record.step ?? '');
-  store.count('sallyport_denials_total', {
-    policy: policy || (record.policy ?? ''),
-    step,
-    reason: record.reason ?? '',
-  });
+  const { policy = '', step = '', reason = '' } = record;
+  store.count('sallyport_denials_total', { policy, step, reason });
 }
 
-/** `policy/step` → both; a step name holds no slash, a cluster-wide policy's name none either. */
-function splitLabel(label: string): { policy: string; step: string } {
-  const at = label.indexOf('/');
-  return at < 0 ? { policy: '', step: label } : { policy: label.slice(0, at), step: label.slice(at + 1) };
+/** As a denial is named in lines and metrics: the policy's key, the step's name. */
+export function describeAuditDenial({ origin, label, reason }: AuditDenial) {
+  return { policy: origin.key, step: nameStep(label), reason };
 }
+
+/** `policy/step` → `step`; the name of a step holds no slash. */
+export const nameStep = (label: string): string => label.slice(label.lastIndexOf('/') + 1);

@@ -32,8 +32,9 @@ export interface RequestRecord {
   readonly verdict: Verdict['verdict'];
   /** Of the denial, or of what failed after the permit (AppTimeout …). */
   readonly reason?: Reason;
-  /** `policy/step` that denied. */
+  /** Name of the step that denied or answered. */
   readonly step?: string;
+  /** Whose step it is: `namespace/name`, of a ClusterAuthPolicy its name. */
   readonly policy?: string;
   /** What within the step denied: `deny rule no-lab`. Names of the policy only; no label of a metric. */
   readonly detail?: string;

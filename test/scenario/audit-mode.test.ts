@@ -5,6 +5,12 @@ import { DEVICE, openFleet, readExamples, TELEMETRY } from '../support/fleet.ts'
 import * as made from '../support/manifests.ts';
 import { folded } from '../support/servers.ts';
 
+/** `shop/fleet device DeviceNotRecognized`. */
+const listDenials = (wouldDeny: unknown): readonly string[] =>
+  ((wouldDeny ?? []) as readonly Readonly<Record<string, string>>[]).map(({ policy, step, reason }) =>
+    [policy, step, reason].join(' '),
+  );
+
 test('the whole fleet policy in Audit mode: everybody passes, would-denials are logged and counted', async t => {
   const { '41-api-policy.yaml': policy = '', '42-operation-policy.yaml': rule = '' } = await readExamples();
   const audit = (text: string): string => text.replace(/^spec:$/m, 'spec:\n  mode: Audit');
@@ -14,25 +20,25 @@ test('the whole fleet policy in Audit mode: everybody passes, would-denials are 
   const { sidecar, app, deviceAuth } = fleet;
 
   for (const [what, answer, would] of [
-    ['nobody', await fleet.ask({ path: DEVICE }), 'fleet/caller TokenNotPresent'],
+    ['nobody', await fleet.ask({ path: DEVICE }), 'shop/fleet caller TokenNotPresent'],
     [
       'an expired token',
       await fleet.ask({ path: DEVICE, token: await fleet.issuer.mint({ expiresIn: -600 }) }),
-      'fleet/caller TokenExpired',
+      'shop/fleet caller TokenExpired',
     ],
     [
       'a stranger',
       await fleet.ask({ method: 'POST', path: TELEMETRY, body: '{}' }, 'untrusted'),
-      'fleet/caller ClientCertificateUntrusted',
+      'shop/fleet caller ClientCertificateUntrusted',
     ],
     [
       'an unknown device',
       await fleet.ask({ method: 'POST', path: '/v1/devices/robot-8/telemetry', body: '{}' }, 'robot-8'),
-      'fleet/device DeviceNotRecognized',
+      'shop/fleet device DeviceNotRecognized',
     ],
   ] as const) {
     assert.equal(answer.status, 200, what);
-    const line = await sidecar.line(would, ({ wouldDeny }) => JSON.stringify(wouldDeny ?? []).includes(`"${would}"`));
+    const line = await sidecar.line(would, ({ wouldDeny }) => listDenials(wouldDeny).includes(would));
     assert.equal(line['verdict'], 'AuditPermit', what);
   }
   deviceAuth.answerAll({ status: 500 });

@@ -99,6 +99,7 @@ export function makeGeneration(parts: WorldParts = {}, number = 1, port = 8080):
     tokens: { verify: (request, now) => evidence.token(request, now) },
     trust: {
       judgeRequest: () => ({ state: 'absent' }),
+      findPresented: (_, __, { own }) => own ?? { chain: [], from: 'tls', memo: {} },
       proveIdentity: () => ({ provedBy: [] }),
       strippedHeaders: () => new Set(),
       anchorsPem: () => undefined,
