@@ -2,6 +2,7 @@
 import { createCredentials, type CredentialView } from '../credentials/credentials.ts';
 import { createDevices, type DeviceView } from '../devices/devices.ts';
 import { createLimits } from '../limits/limits.ts';
+import { createLookup } from '../material/material.ts';
 import type { Fetcher } from '../outbound/fetcher.ts';
 import { compileSnapshot, type CompileOutput, type IdleObject } from '../policy/compile.ts';
 import type { Remembered } from '../policy/remembered.ts';
@@ -52,8 +53,6 @@ interface Views {
   readonly credentials: CredentialView;
 }
 
-const decoder = new TextDecoder();
-
 export function createAssembly(options: AssemblyOptions): Assembly {
   const { workload, fetcher, telemetry, clock, random, publish } = options;
   const adapters = { fetcher, log: telemetry.log, metrics: telemetry.metrics, clock };
@@ -83,10 +82,7 @@ export function createAssembly(options: AssemblyOptions): Assembly {
       objects,
       invalid,
       workload: { ...workload, namespaceLabels: namespaces.get(workload.namespace) ?? {} },
-      lookup: (kind, key, dataKey) => {
-        const bytes = (kind === 'Secret' ? material.secret(key) : material.configMap(key))?.get(dataKey);
-        return bytes === undefined ? undefined : decoder.decode(bytes);
-      },
+      lookup: createLookup(material),
       generation,
       hash,
       source: 'files',

@@ -219,6 +219,8 @@ const KEY_PROBLEMS: Readonly<Record<string, readonly [problem: string, fix: stri
   UNSUPPORTED_KEY: ['a key of a sort that is not supported', 'use RSA, P-256, P-384, P-521 or Ed25519'],
 };
 
+const isSymmetric = (algorithm: string): boolean => algorithm.startsWith('HS');
+
 type IssuerKey = NonNullable<ObjectOfKind<'TokenIssuer'>['spec']['keys']>[number];
 
 function checkKey({ key, meta, spec }: ObjectOfKind<'TokenIssuer'>, entry: IssuerKey, at: string, check: Check): void {
@@ -228,7 +230,10 @@ function checkKey({ key, meta, spec }: ObjectOfKind<'TokenIssuer'>, entry: Issue
   const data = new Map([[(entry.secretKeyRef ?? entry.configMapKeyRef)?.key ?? '', found.bytes]]);
   const { problem } = readStaticKeys(only, { secret: () => data, configMap: () => data });
   if (problem === '') return;
-  const [said, fix] = KEY_PROBLEMS[problem] ?? ['a key that cannot be used', 'put another there'];
+  const [said, advice] = KEY_PROBLEMS[problem] ?? ['a key that cannot be used', 'put another there'];
+  const shared =
+    problem === 'NOT_A_KEY' && entry.secretKeyRef !== undefined && spec.algorithms?.some(isSymmetric) !== true;
+  const fix = shared ? `${advice}; for a shared secret write algorithms: [HS256]` : advice;
   check.report('error', found.field, `${found.holds} ${said}`, fix);
 }
 

@@ -1,6 +1,7 @@
 /** All problems of a set of manifests: those of reading, those of every workload's policies, those of material. */
 import type { SallyportObject } from '../api/kinds/index.ts';
 import type { Violation } from '../api/violation.ts';
+import { createLookup } from '../material/material.ts';
 import { compileSnapshot } from '../policy/compile.ts';
 import type { Resources } from '../sources/source.ts';
 import { assumePorts } from './assumed-ports.ts';
@@ -55,11 +56,7 @@ function compileFor(workload: Workload, resources: Resources): readonly Violatio
   const { snapshot } = compileSnapshot({
     objects,
     invalid,
-    lookup: (kind, key, dataKey) => {
-      const data = kind === 'Secret' ? material.secret(key) : material.configMap(key);
-      const bytes = data?.get(dataKey);
-      return bytes === undefined ? undefined : new TextDecoder().decode(bytes);
-    },
+    lookup: createLookup(material),
     workload: { ...workload, namespaceLabels, ports: assumePorts(objects) },
     generation: 1,
     hash,
@@ -87,9 +84,9 @@ function compareViolations(a: Violation, b: Violation): number {
 
 const isError = ({ severity }: Violation): boolean => severity === 'error';
 
-/** Whether a reference is missing only because what it names was refused, which is reported there. */
+/** Whether a reference leads nowhere only because the text of what it names was refused, which is reported there. */
 function followsFrom({ object, problem }: Violation, refused: ReadonlySet<string>): boolean {
-  const [, kind, name] = /\bthe ([A-Za-z]+) "([^"]+)", which does not exist/.exec(problem) ?? [];
+  const [, kind, name] = /\bthe ([A-Za-z]+) "([^"]+)", which (?:is invalid|does not exist)/.exec(problem) ?? [];
   if (kind === undefined || name === undefined) return false;
   const namespace = /^[A-Za-z]+ ([^/]+)\//.exec(object)?.[1] ?? '';
   return refused.has(`${kind} ${name}`) || refused.has(`${kind} ${namespace}/${name}`);

@@ -22,7 +22,7 @@ const OPTIONS = {
 const COMMAND: Command<typeof OPTIONS> = {
   name: 'check',
   description: [
-    'Finds every problem of manifests at once: fields, references, expressions, certificates and keys. Manifests are those that kubectl takes, Secrets and ConfigMaps included; other objects are ignored.',
+    'Finds every problem of manifests at once: fields, references, expressions, certificates and keys. Manifests are those that kubectl takes, Secrets and ConfigMaps included; other objects are ignored. Of a folder its files .yaml, .yml and .json are read; sub-folders are not.',
     'Each problem is one line, FILE:LINE:FIELD: PROBLEM, FIX. The exit code is 1 when there is an error; warnings alone do not count.',
   ],
   positionals: { name: 'FILE…', min: 1, max: Infinity },

@@ -1,5 +1,6 @@
 /** Which Api and operation of the manifests would serve a request, by the same match tables as the data path. */
 import type { ObjectOfKind } from '../api/kinds/index.ts';
+import { createLookup } from '../material/material.ts';
 import { compileSnapshot } from '../policy/compile.ts';
 import type { ListenerPlan, Match, Snapshot } from '../policy/model.ts';
 import type { Resources } from '../sources/source.ts';
@@ -19,8 +20,6 @@ export interface Found {
   readonly match: Match;
 }
 
-const decoder = new TextDecoder();
-
 type Ports = ReturnType<typeof assumePorts>;
 
 function compile(resources: Resources, workload: Workload, ports: Ports): Snapshot {
@@ -28,10 +27,7 @@ function compile(resources: Resources, workload: Workload, ports: Ports): Snapsh
   return compileSnapshot({
     objects,
     invalid,
-    lookup: (kind, key, dataKey) => {
-      const bytes = (kind === 'Secret' ? material.secret(key) : material.configMap(key))?.get(dataKey);
-      return bytes === undefined ? undefined : decoder.decode(bytes);
-    },
+    lookup: createLookup(material),
     workload: { ...workload, namespaceLabels: namespaces.get(workload.namespace) ?? {}, ports },
     generation: 1,
     hash,

@@ -25,7 +25,7 @@ const options = {
   config: textOption({
     placeholder: 'DIR',
     description:
-      'Folder of manifests, watched: a change takes effect on the next request, a bad file keeps the last good one.',
+      'Folder of manifests, watched: a change takes effect on the next request, a bad file keeps the last good one. Sub-folders are not read.',
   }),
   namespace: textOption({ placeholder: 'NAME', description: 'Namespace of the workload; default: default.' }),
   'workload-labels': parsedOption(readLabels, {

@@ -142,7 +142,7 @@ test('an answer that is no JSON is a sentence too', async () => {
 test('a level that does not exist is refused with the nearest one', async () => {
   const { code, stderr } = await run(runLogLevel, 'debgu');
   assert.equal(code, 64);
-  assert.match(stderr, /"debgu" is not a level; did you mean debug\?/);
+  assert.match(stderr, /"debgu" is not a level: write debug, info, warn or error; did you mean debug\?/);
 });
 
 test('durations are said in the largest unit that fits', () => {

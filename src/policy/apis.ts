@@ -4,7 +4,7 @@ import type { ObjectKey } from '../api/object.ts';
 import { quote } from '../api/words.ts';
 import { parseCidr } from '../api/cidr.ts';
 import { foldSegment, parsePathTemplate, type PathTemplate } from './path-template.ts';
-import { knownCredentials, requireTlsSecret, type Supporting } from './supporting.ts';
+import { knownIn, requireTlsSecret, type Supporting } from './supporting.ts';
 import { readKeyRef, requireObject, type Lookup } from './references.ts';
 import type { ObjectReport } from './report.ts';
 
@@ -110,7 +110,7 @@ function checkApp({ meta, spec }: ApiObject, context: ApiContext, report: Object
   const { app } = spec;
   if (app.trust !== undefined) readKeyRef(app.trust, meta.namespace, context.lookup, 'spec.app.trust', report);
   if (app.credential === undefined) return undefined;
-  const known = knownCredentials(context.supporting.credentials);
+  const known = knownIn(context.supporting, 'BackendCredential');
   const key = requireObject(app.credential, meta.namespace, known, 'spec.app.credential', report);
   if (key !== undefined && context.supporting.credentials.get(key)?.spec.meshCertificate === undefined) {
     report.error('spec.app.credential', {
@@ -131,11 +131,7 @@ function checkPeers(
     if (peer.cidr !== undefined && parseCidr(peer.cidr) === undefined) {
       report.error(`${field}.cidr`, { problem: 'is not an address range', fix: 'write one such as 10.0.8.0/24' });
     }
-    const known = {
-      kind: 'ClientTrust',
-      has: (key: ObjectKey) => supporting.trusts.has(key),
-      keys: () => supporting.trusts.keys(),
-    };
+    const known = knownIn(supporting, 'ClientTrust');
     const key = trust === undefined ? undefined : requireObject(trust, meta.namespace, known, `${field}.trust`, report);
     return key === undefined ? peer : { ...peer, trust: key };
   });

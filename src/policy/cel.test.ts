@@ -215,9 +215,13 @@ describe('refused when the policy loads', () => {
       'names the time zone "Mars/Olympus", which does not exist, write an IANA name: "Europe/Berlin"',
     'request.path': 'is of type string, but a bool is wanted, write a condition: true or false',
     "request.path + 1 == 'x'": 'has a wrong type: no such overload: string + int, mend the expression',
-    "request.method = 'GET'": 'is not valid CEL: Unexpected character: =, mend the expression',
+    "request.method = 'GET'": 'is not valid CEL: Unexpected character: = (column 16), did you mean ==?',
     'has(request)': 'uses has() on something else than a member, write has(a.b)',
-    "request.?path == 'x'": 'is not valid CEL: Expected IDENTIFIER, got QUESTION, mend the expression',
+    "request.method == 'GET' and\nrequest.size > 1":
+      "is not valid CEL: Unexpected character: 'd' (column 25), did you mean &&?",
+    "request.size > 1 &&\n request.method = 'GET'":
+      'is not valid CEL: Unexpected character: = (line 2, column 17), did you mean ==?',
+    "request.?path == 'x'": 'is not valid CEL: Expected IDENTIFIER, got QUESTION (column 9), mend the expression',
   };
   for (const [source, words] of Object.entries(refusals)) {
     test(source, () => assert.equal(refuse(source), words));

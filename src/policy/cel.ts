@@ -1,5 +1,5 @@
 /** Compiles expressions: parsed and type-checked by the CEL library, inspected and evaluated here, at bounded cost. */
-import type { ASTNode } from '@marcbachmann/cel-js';
+import { ParseError, type ASTNode } from '@marcbachmann/cel-js';
 import type { Environment } from './cel-environment.ts';
 import { inspect, type Problem, type Reference } from './cel-inspect.ts';
 import { compileNode } from './cel-program.ts';
@@ -29,7 +29,7 @@ export function compileExpression(
   try {
     ast = library.parse(source).ast;
   } catch (error) {
-    return { problem: `is not valid CEL: ${summarize(error)}`, fix: 'mend the expression' };
+    return explainSyntax(source, error);
   }
   const inspection = inspect(ast, environment);
   if ('problem' in inspection) return inspection;
@@ -61,6 +61,32 @@ function createEvaluate(ast: ASTNode, expected: Expected, dynamic: boolean): Exp
   return bindings => {
     const value = evaluate(bindings);
     return typeof value === 'boolean' ? value : fail('a condition is not a bool');
+  };
+}
+
+/** What people write who know another language; CEL's own spelling. */
+const MEANT: Readonly<Record<string, string>> = {
+  '=': '==',
+  '&': '&&',
+  '|': '||',
+  and: '&&',
+  or: '||',
+  AND: '&&',
+  OR: '||',
+};
+
+function explainSyntax(source: string, error: unknown): Problem {
+  const problem = `is not valid CEL: ${summarize(error)}`;
+  const range = error instanceof ParseError ? error.range : undefined;
+  if (range === undefined) return { problem, fix: 'mend the expression' };
+  const before = source.slice(0, range.start).split('\n');
+  const column = `column ${(before.at(-1) ?? '').length + 1}`;
+  const where = before.length === 1 ? column : `line ${before.length}, ${column}`;
+  const found = source.slice(range.start, range.end);
+  const meant = Object.hasOwn(MEANT, found) ? MEANT[found] : undefined;
+  return {
+    problem: `${problem} (${where})`,
+    fix: meant === undefined ? 'mend the expression' : `did you mean ${meant}?`,
   };
 }
 

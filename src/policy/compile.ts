@@ -59,7 +59,7 @@ export function compileSnapshot(input: CompileInput): CompileOutput {
   const inventory = createInventory(input.objects);
   const invalidIds = new Set(input.invalid.map(identifyInvalid));
   const supporting = addRemembered(
-    compileSupporting({ inventory, report, lookup, lastService: id => remembered.services.get(id) }),
+    compileSupporting({ inventory, report, lookup, invalidIds, lastService: id => remembered.services.get(id) }),
     remembered,
     invalidIds,
   );
@@ -78,7 +78,7 @@ export function compileSnapshot(input: CompileInput): CompileOutput {
   const served = serve(apis, policies.groups, factory);
   const held = input.invalid.map(object => holdApi(object, workload)).filter(api => api !== undefined);
   const listeners = createListeners(served, { ...conflicts, errors, held });
-  reportTargets({ inventory, policies, apis: apis.known, workload, report, severity });
+  reportTargets({ inventory, invalidIds, policies, apis: apis.known, workload, report, severity });
   const plans = pickNamed(known, served, policies);
   const snapshot = freeze(input, { listeners, plans, policies, errors, served, report });
   return {

@@ -24,7 +24,7 @@ import {
   type Variables,
 } from './step-compiler.ts';
 import type { StepBody } from './steps.ts';
-import { knownCredentials } from './supporting.ts';
+import { knownIn } from './supporting.ts';
 import { compileTemplate } from './template.ts';
 
 export interface BodyStep {
@@ -144,7 +144,7 @@ function compileBackend(
   needs: Needs,
 ): PolicyBody['backend'] {
   if (spec.backend === undefined) return undefined;
-  const known = knownCredentials(supporting.credentials);
+  const known = knownIn(supporting, 'BackendCredential');
   const credential = requireObject(spec.backend.credential, meta.namespace, known, 'spec.backend.credential', report);
   if (credential === undefined) return undefined;
   needs.credentials.add(credential);

@@ -1,6 +1,5 @@
 /** Steps of a policy's request part: from the manifest to what the evaluator runs. */
 import { memberPath } from '../api/field-path.ts';
-import type { ObjectKey } from '../api/object.ts';
 import type {
   Alternative,
   AuthorizeStep,
@@ -14,6 +13,7 @@ import type {
 } from '../api/kinds/steps.ts';
 import { requireObject } from './references.ts';
 import type { StepCompiler } from './step-compiler.ts';
+import { knownIn } from './supporting.ts';
 import type {
   CompiledAlternative,
   CompiledCertificate,
@@ -70,11 +70,7 @@ function compileHeaderStep(
 
 function compileJwt(step: JwtStep, field: string, compiler: StepCompiler): CompiledJwt {
   const { supporting, needs, namespace, report } = compiler;
-  const known = {
-    kind: 'TokenIssuer',
-    has: (key: ObjectKey) => supporting.issuers.has(key),
-    keys: () => supporting.issuers.keys(),
-  };
+  const known = knownIn(supporting, 'TokenIssuer');
   const issuers = step.issuers
     .map((name, index) => requireObject(name, namespace, known, `${field}.issuers[${index}]`, report))
     .filter(key => key !== undefined);
@@ -105,11 +101,7 @@ function compileCertificate(
   field: string,
   { supporting, needs, namespace, report }: StepCompiler,
 ): CompiledCertificate | undefined {
-  const known = {
-    kind: 'ClientTrust',
-    has: (key: ObjectKey) => supporting.trusts.has(key),
-    keys: () => supporting.trusts.keys(),
-  };
+  const known = knownIn(supporting, 'ClientTrust');
   const trust = requireObject(step.trust, namespace, known, `${field}.trust`, report);
   if (trust === undefined) return undefined;
   needs.trusts.add(trust);
@@ -140,11 +132,7 @@ function compileDeviceAuth(
   compiler: StepCompiler,
 ): CompiledDeviceAuth | undefined {
   const { supporting, needs, namespace, report } = compiler;
-  const known = {
-    kind: 'DeviceAuthService',
-    has: (key: ObjectKey) => supporting.services.has(key),
-    keys: () => supporting.services.keys(),
-  };
+  const known = knownIn(supporting, 'DeviceAuthService');
   const service = requireObject(step.service, namespace, known, `${field}.service`, report);
   const deviceId = compiler.text(step.deviceId, 'text', `${field}.deviceId`);
   const identity =

@@ -6,7 +6,7 @@ import { SERVICE_ANSWER, SERVICE_REQUEST, type Environment } from './cel-environ
 import { compileExpression } from './cel.ts';
 import { identify, type Inventory } from './inventory.ts';
 import type { CredentialPlan, DeviceServicePlan, IssuerPlan, Plan, TrustPlan } from './model.ts';
-import { readKeyRef, requireObject, type Lookup } from './references.ts';
+import { adviseMaterial, readKeyRef, requireObject, type KnownObjects, type Lookup } from './references.ts';
 import { reportOn, type ObjectReport, type Report } from './report.ts';
 import { compileTemplate, type TextPlace } from './template.ts';
 import type { Template } from './expression.ts';
@@ -16,9 +16,12 @@ export interface Supporting {
   readonly trusts: Map<ObjectKey, TrustPlan>;
   readonly services: Map<ObjectKey, DeviceServicePlan>;
   readonly credentials: Map<ObjectKey, CredentialPlan>;
+  /** Identities of objects that exist and have no plan, since they are invalid. */
+  readonly invalid: Set<string>;
 }
 
-export const createSupporting = (): Supporting => ({
+export const createSupporting = (invalid: Iterable<string> = []): Supporting => ({
+  invalid: new Set(invalid),
   issuers: new Map(),
   trusts: new Map(),
   services: new Map(),
@@ -29,6 +32,8 @@ export interface SupportContext {
   readonly inventory: Inventory;
   readonly report: Report;
   readonly lookup: Lookup;
+  /** Identities of objects that could not be parsed. */
+  readonly invalidIds: ReadonlySet<string>;
   /** Last good services by identity: a service whose text is wrong keeps its last good one (S6). */
   readonly lastService: (id: string) => DeviceServicePlan | undefined;
 }
@@ -41,8 +46,8 @@ const planOf = <S>(object: SallyportObject & { readonly spec: S }): Plan<S> => (
 });
 
 export function compileSupporting(context: SupportContext): Supporting {
-  const { inventory, report, lookup } = context;
-  const supporting = createSupporting();
+  const { inventory, report, lookup, invalidIds } = context;
+  const supporting = createSupporting(invalidIds);
   for (const issuer of inventory.all('TokenIssuer')) {
     supporting.issuers.set(issuer.key, planOf(issuer));
     checkIssuerKeys(issuer, lookup, reportOn(report, issuer));
@@ -58,6 +63,7 @@ export function compileSupporting(context: SupportContext): Supporting {
   for (const service of inventory.all('DeviceAuthService')) {
     const plan = compileService(service, supporting, context) ?? context.lastService(identify(service));
     if (plan !== undefined) supporting.services.set(service.key, plan);
+    else supporting.invalid.add(identify(service));
   }
   return supporting;
 }
@@ -98,17 +104,20 @@ export function requireTlsSecret(
   field: string,
   report: ObjectReport,
 ): void {
-  const missing = ['tls.crt', 'tls.key'].find(key => lookup('Secret', `${namespace}/${name}`, key) === undefined);
+  const key = `${namespace}/${name}`;
+  const missing = ['tls.crt', 'tls.key'].find(dataKey => lookup('Secret', key, dataKey) === undefined);
   if (missing === undefined) return;
+  const exists = new Map(lookup.list?.('Secret')).has(key);
+  const advice = exists ? undefined : adviseMaterial('Secret', key, missing, lookup);
   report.warn(field, {
     problem: `names the Secret "${name}", which does not exist or has no ${missing}`,
-    fix: 'create it (type kubernetes.io/tls); until then what needs it fails',
+    fix: `${advice ?? 'create it (type kubernetes.io/tls)'}; until then what needs it fails`,
   });
 }
 
 function compileService(
   object: ObjectOfKind<'DeviceAuthService'>,
-  { credentials }: Supporting,
+  supporting: Supporting,
   { report, lookup }: SupportContext,
 ): DeviceServicePlan | undefined {
   const { spec, meta } = object;
@@ -126,7 +135,7 @@ function compileService(
   const body = text(spec.request.body, 'text', 'spec.request.body');
   const allow = compileExpression(spec.allow.expression, SERVICE_ANSWER, 'bool');
   if ('problem' in allow) on.error('spec.allow.expression', allow);
-  checkServiceTls(object, credentials, lookup, on);
+  checkServiceTls(object, supporting, lookup, on);
   if (on.failed() || url === undefined || body === undefined || 'problem' in allow) return undefined;
   return {
     key: object.key,
@@ -143,7 +152,7 @@ function compileService(
 
 function checkServiceTls(
   { meta, spec }: ObjectOfKind<'DeviceAuthService'>,
-  credentials: Supporting['credentials'],
+  supporting: Supporting,
   lookup: Lookup,
   on: ObjectReport,
 ): void {
@@ -151,15 +160,26 @@ function checkServiceTls(
   if (tls?.trust !== undefined) readKeyRef(tls.trust, meta.namespace, lookup, 'spec.tls.trust', on);
   if (spec.revoke !== undefined) readKeyRef(spec.revoke, meta.namespace, lookup, 'spec.revoke', on);
   if (tls?.credential === undefined) return;
-  const known = knownCredentials(credentials);
-  requireObject(tls.credential, meta.namespace, known, 'spec.tls.credential', on);
+  requireObject(tls.credential, meta.namespace, knownIn(supporting, 'BackendCredential'), 'spec.tls.credential', on);
 }
 
-export const knownCredentials = (credentials: Supporting['credentials']) => ({
-  kind: 'BackendCredential',
-  has: (key: ObjectKey) => credentials.has(key),
-  keys: () => credentials.keys(),
-});
+const MEMBERS = {
+  TokenIssuer: 'issuers',
+  ClientTrust: 'trusts',
+  DeviceAuthService: 'services',
+  BackendCredential: 'credentials',
+} as const;
+
+/** What a reference to an object of this kind may name. */
+export function knownIn(supporting: Supporting, kind: keyof typeof MEMBERS): KnownObjects {
+  const plans: ReadonlyMap<ObjectKey, unknown> = supporting[MEMBERS[kind]];
+  return {
+    kind,
+    has: key => plans.has(key),
+    keys: () => plans.keys(),
+    isInvalid: key => supporting.invalid.has(identify({ kind, key })),
+  };
+}
 
 /** A template, or undefined after reporting what is wrong with it. */
 export function compileText(

@@ -3,13 +3,16 @@ import type { Severity } from '../api/violation.ts';
 import { nearestName, quote } from '../api/words.ts';
 import type { ApiDraft } from './apis.ts';
 import { isBroader } from './in-force.ts';
-import { matchLabels, type Inventory } from './inventory.ts';
+import { identify, matchLabels, type Inventory } from './inventory.ts';
 import type { PolicySet } from './policies.ts';
+import { adviseName } from './references.ts';
 import type { Report } from './report.ts';
 import type { Workload } from './scopes.ts';
 
 export interface TargetReportContext {
   readonly inventory: Inventory;
+  /** Identities of objects that could not be parsed. */
+  readonly invalidIds: ReadonlySet<string>;
   readonly policies: PolicySet;
   readonly apis: readonly ApiDraft[];
   readonly workload: Workload;
@@ -23,7 +26,7 @@ export function reportTargets(context: TargetReportContext): void {
   reportSealedParents(context);
 }
 
-function reportMissing({ inventory, workload, report, severity }: TargetReportContext): void {
+function reportMissing({ inventory, invalidIds, workload, report, severity }: TargetReportContext): void {
   const apis = new Map(
     inventory
       .all('Api')
@@ -35,10 +38,16 @@ function reportMissing({ inventory, workload, report, severity }: TargetReportCo
       const api = apis.get(name);
       const field = `spec.targetRefs[${index}]`;
       if (api === undefined) {
-        const near = nearestName(name, [...apis.keys()]);
+        const key = `${workload.namespace}/${name}`;
+        if (invalidIds.has(identify({ kind: 'Api', key }))) {
+          const problem = `names the Api ${quote(name)}, which is invalid: this target has no effect`;
+          report.add(severity, policy, `${field}.name`, { problem, fix: 'see its own problem' });
+          continue;
+        }
+        const keys = inventory.all('Api').map(one => one.key);
         report.add(severity, policy, `${field}.name`, {
           problem: `names the Api ${quote(name)}, which does not exist: this target has no effect`,
-          fix: near === undefined ? 'name an Api of this namespace' : `write ${quote(near)}`,
+          fix: adviseName(key, keys) ?? 'name an Api of this namespace',
         });
       } else if (sectionName !== undefined) {
         const names = (api.spec.operations ?? []).map(operation => operation.name);

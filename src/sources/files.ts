@@ -6,7 +6,14 @@ import { setTimeout as wait } from 'node:timers/promises';
 import type { Log } from '../telemetry/telemetry.ts';
 import type { Violation } from '../api/violation.ts';
 import { createCollection } from './collection.ts';
-import { listManifestFiles, readManifestFile, signListing, takeSignature, type Listing } from './manifest-files.ts';
+import {
+  describeEmptyFolder,
+  listManifestFiles,
+  readManifestFile,
+  signListing,
+  takeSignature,
+  type Listing,
+} from './manifest-files.ts';
 import { parseManifests, type FileContent } from './manifests.ts';
 import type { Resources, Source } from './source.ts';
 import { watchDirectory } from './watch.ts';
@@ -44,7 +51,7 @@ export function createFilesSource(options: FilesSourceOptions): Source {
   /** Reads what changed; false when the folder changed meanwhile, so that a half-written file may have been read. */
   async function read(): Promise<boolean> {
     const listing = await listManifestFiles(directory);
-    problem = describeListing(listing, directory);
+    problem = await describeListing(listing, directory);
     if (problem !== undefined) return true;
     const changed = await readChanged(listing, files, options);
     if (signListing(listing) !== (await takeSignature(directory))) return false;
@@ -101,7 +108,7 @@ export function createFilesSource(options: FilesSourceOptions): Source {
   };
 }
 
-function describeListing(listing: Listing, directory: string): Violation | undefined {
+async function describeListing(listing: Listing, directory: string): Promise<Violation | undefined> {
   if (listing.error !== undefined) {
     return createFileViolation(
       directory,
@@ -110,11 +117,7 @@ function describeListing(listing: Listing, directory: string): Violation | undef
     );
   }
   if (listing.files.length > 0) return undefined;
-  return createFileViolation(
-    directory,
-    'the folder holds no manifests',
-    'put files that end in .yaml, .yml or .json into it',
-  );
+  return createFileViolation(directory, ...(await describeEmptyFolder(directory)));
 }
 
 /** New states by name, in order; a file whose signature did not change keeps its state. */

@@ -33,6 +33,44 @@ export async function listManifestFiles(directory: string): Promise<Listing> {
   }
 }
 
+/** How many sub-folders are looked into for advice. */
+const MOST_FOLDERS = 64;
+
+/**
+ * Why a folder without manifests of its own holds none: sub-folders are not read, and this names those that hold some. At
+ * most two levels are looked at.
+ */
+export async function describeEmptyFolder(directory: string): Promise<readonly [problem: string, fix: string]> {
+  const [first, ...others] = await findFolders(directory);
+  if (first === undefined) {
+    return ['the folder holds no manifests', 'put files that end in .yaml, .yml or .json into it'];
+  }
+  const more = others.length === 0 ? '' : ` and ${others.length} more`;
+  return ['the folder holds manifests only in sub-folders, which are not read', `name ${first}${more} instead`];
+}
+
+async function findFolders(directory: string): Promise<readonly string[]> {
+  const found: string[] = [];
+  const waiting = await listFolders(directory, '');
+  for (let at = 0; at < Math.min(waiting.length, MOST_FOLDERS); at += 1) {
+    const name = waiting[at] ?? '';
+    const { files } = await listManifestFiles(join(directory, name));
+    if (files.length > 0) found.push(name);
+    else if (!name.includes('/')) waiting.push(...(await listFolders(join(directory, name), `${name}/`)));
+  }
+  return found;
+}
+
+async function listFolders(directory: string, prefix: string): Promise<string[]> {
+  try {
+    const entries = await readdir(directory, { withFileTypes: true });
+    const folders = entries.filter(entry => entry.isDirectory() && !entry.name.startsWith('.'));
+    return folders.map(({ name }) => prefix + name).sort(compare);
+  } catch {
+    return [];
+  }
+}
+
 /** Undefined for folders, whatever their name. */
 async function signFile(path: string): Promise<string | undefined> {
   try {

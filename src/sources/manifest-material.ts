@@ -71,5 +71,9 @@ export function createMaterial(
   secrets: ReadonlyMap<ObjectKey, Data>,
   configMaps: ReadonlyMap<ObjectKey, Data>,
 ): Material {
-  return { secret: key => secrets.get(key), configMap: key => configMaps.get(key) };
+  return {
+    secret: key => secrets.get(key),
+    configMap: key => configMaps.get(key),
+    list: kind => [...(kind === 'Secret' ? secrets : configMaps)].map(([key, data]) => [key, [...data.keys()]]),
+  };
 }

@@ -142,7 +142,10 @@ binaryData: {b: AP8=}
       'a:\n  b: 1\n c: 2\n',
       'error 3  : the indentation does not fit the lines around it, give members of one object the same indentation',
     ],
-    'a second colon': ['a: b: c\n', 'error 1  : a second ": " stands on the line, put text that holds ": " in quotes'],
+    'a second colon': [
+      'a: b: c\n',
+      'error 1  : a second ": " stands on the line, or the line after it is indented less or more than its neighbours, put text that holds ": " in quotes, or indent the lines alike',
+    ],
     'an open quote': [
       'a: "x\n',
       'error 2  : a closing quote, a bracket or a ":" is missing, look at this line and the one before it',

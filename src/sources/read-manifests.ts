@@ -2,7 +2,7 @@
 import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { createCollection } from './collection.ts';
-import { errorCode, listManifestFiles, readManifestFile } from './manifest-files.ts';
+import { describeEmptyFolder, errorCode, listManifestFiles, readManifestFile } from './manifest-files.ts';
 import { parseManifests, type FileContent } from './manifests.ts';
 import type { Resources } from './source.ts';
 import { createFileViolation } from './yaml-documents.ts';
@@ -59,9 +59,7 @@ async function readPath(path: string, { cwd, stdin }: ReadOptions): Promise<(Man
   if (listing.error !== undefined)
     return [createUnreadable(path, `the folder cannot be read (${listing.error})`, 'make it readable')];
   if (listing.files.length === 0) {
-    return [
-      createUnreadable(path, 'the folder holds no manifests', 'put files that end in .yaml, .yml or .json into it'),
-    ];
+    return [createUnreadable(path, ...(await describeEmptyFolder(absolute)))];
   }
   const texts: (ManifestText | FileContent)[] = [];
   for (const file of listing.files) {

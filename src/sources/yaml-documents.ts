@@ -125,7 +125,10 @@ function findSecond({ items }: YAMLMap): number | undefined {
 const EXPLANATIONS: Partial<Record<ErrorCode, readonly [problem: string, fix: string]>> = {
   TAB_AS_INDENT: ['a tab stands in the indentation', 'indent with spaces'],
   BAD_INDENT: ['the indentation does not fit the lines around it', 'give members of one object the same indentation'],
-  BLOCK_AS_IMPLICIT_KEY: ['a second ": " stands on the line', 'put text that holds ": " in quotes'],
+  BLOCK_AS_IMPLICIT_KEY: [
+    'a second ": " stands on the line, or the line after it is indented less or more than its neighbours',
+    'put text that holds ": " in quotes, or indent the lines alike',
+  ],
   MISSING_CHAR: ['a closing quote, a bracket or a ":" is missing', 'look at this line and the one before it'],
   BAD_SCALAR_START: ['text starts with a character that YAML keeps for itself', 'put the text in quotes'],
   BAD_DQ_ESCAPE: ['an escape in the quoted text is unknown', 'write \\\\ for a backslash, or use single quotes'],
@@ -139,6 +142,13 @@ const EXPLANATIONS: Partial<Record<ErrorCode, readonly [problem: string, fix: st
 function explainError(error: YAMLError): { problem: string; fix: string } {
   if (error.code === 'BAD_INDENT' && error.message.startsWith('Flow ')) {
     return { problem: 'a bracket or brace that was opened above is not closed', fix: 'close it before this line' };
+  }
+  if (error.message.startsWith('Sequence item without')) {
+    const fix = 'begin it with "- ", or give members of one object the same indentation';
+    return {
+      problem: 'the line is no item of the list around it, or is indented less or more than its neighbours',
+      fix,
+    };
   }
   const [problem, fix] = EXPLANATIONS[error.code] ?? [
     'the YAML cannot be read',

@@ -167,7 +167,7 @@ const bad: Readonly<Record<string, readonly [subject: string, material: string, 
   'an issuer’s key that is none': [
     ISSUER,
     key('hunter2'),
-    'file.yaml:6:spec.keys[0].secretKeyRef: "k" of the Secret "s" holds no key that can be read, put a JWK, or a public key or certificate in PEM, there',
+    'file.yaml:6:spec.keys[0].secretKeyRef: "k" of the Secret "s" holds no key that can be read, put a JWK, or a public key or certificate in PEM, there; for a shared secret write algorithms: [HS256]',
   ],
   'an issuer’s private key': [
     ISSUER,

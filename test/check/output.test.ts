@@ -158,6 +158,21 @@ missing.yaml:1: the file does not exist, name another
     );
   });
 
+  it('says that a folder holds manifests only in sub-folders, and names them', async context => {
+    const folder = await makeFolder(context, {
+      'm/base/a.yaml': BASE,
+      'm/overlays/prod/b.yaml': BASE,
+      'm/.git/c.yaml': BASE,
+    });
+    const { code, out } = await folder.run(['m']);
+    assert.equal(code, 1);
+    assert.equal(
+      out,
+      'm:1: the folder holds manifests only in sub-folders, which are not read, name base and 1 more instead\n',
+    );
+    assert.match((await folder.run(['--help'])).out, /sub-folders are not/);
+  });
+
   it('checks the workload that is named: only a pod with both labels makes two Apis conflict', async context => {
     const rival = BASE.replaceAll('name: fleet', 'name: rival').replace('{app: fleet}', '{tier: web}');
     const api = rival.slice(rival.lastIndexOf('---'));

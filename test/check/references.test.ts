@@ -73,6 +73,86 @@ spec:
       'file.yaml:4:spec.discovery.url: "login.example.com" is not allowed here, write an http or https URL',
       'file.yaml:9:data.k: is not Base64, encode it, or move it to stringData as it is',
     ],
+    'an issuer that landed in the namespace default': [
+      manifest`
+apiVersion: sallyport.dev/v1alpha1
+kind: TokenIssuer
+metadata: {name: own}
+spec: {discovery: {url: "https://login.example.com/x"}}
+---
+apiVersion: sallyport.dev/v1alpha1
+kind: AuthPolicy
+metadata: {name: a, namespace: shop}
+spec: {request: [{name: caller, jwt: {issuers: [own], audiences: [x]}}]}
+`,
+      'file.yaml:9:spec.request[0].jwt.issuers[0]: names the TokenIssuer "own", which does not exist, there is one in namespace default; add namespace: shop to it',
+    ],
+    'a policy that landed in the namespace default': [
+      manifest`
+apiVersion: sallyport.dev/v1alpha1
+kind: AuthPolicy
+metadata: {name: a}
+spec:
+  targetRefs: [{kind: Api, name: fleet}]
+  request: [{name: caller, jwt: {issuers: [corp], audiences: [x]}}]
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: default}
+---
+apiVersion: sallyport.dev/v1alpha1
+kind: AuthPolicy
+metadata: {name: b, namespace: web}
+spec: {request: [{name: caller, jwt: {issuers: [corp], audiences: [x]}}]}
+`,
+      'file.yaml:5:spec.targetRefs[0].name: names the Api "fleet", which does not exist: this target has no effect, there is one in namespace shop; add namespace: shop to this object',
+      'file.yaml:6:spec.request[0].jwt.issuers[0]: names the TokenIssuer "corp", which does not exist, there is one in namespace shop; add namespace: shop to this object',
+      'file.yaml:15:spec.request[0].jwt.issuers[0]: names the TokenIssuer "corp", which does not exist, there is one in namespace shop; declare one in web too, since references stay within a namespace',
+    ],
+    'a service that is itself invalid': [
+      manifest`
+apiVersion: sallyport.dev/v1alpha1
+kind: DeviceAuthService
+metadata: {name: bad, namespace: shop}
+spec: {url: "http://d.shop.svc/\${device}"}
+---
+apiVersion: sallyport.dev/v1alpha1
+kind: AuthPolicy
+metadata: {name: a, namespace: shop}
+spec:
+  request:
+  - {name: device, deviceAuth: {service: bad, deviceId: "x"}}
+`,
+      'file.yaml:4:spec.url: in ${…} uses the variable "device", which does not exist here, write deviceId',
+      'file.yaml:11:spec.request[0].deviceAuth.service: names the DeviceAuthService "bad", which is invalid, see its own problem',
+    ],
+    'a Secret and a ConfigMap that are misspelt, and a key': [
+      manifest`
+apiVersion: v1
+kind: Secret
+metadata: {name: partner, namespace: shop}
+stringData: {key: x}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: tiers}
+data: {default: gold}
+---
+apiVersion: sallyport.dev/v1alpha1
+kind: AuthPolicy
+metadata: {name: a, namespace: shop}
+spec:
+  variables:
+    a: {secretKeyRef: {name: partners, key: key}}
+    b: {configMapKeyRef: {name: tiers, key: default}}
+    c: {secretKeyRef: {name: partner, key: kee}}
+    d: {secretKeyRef: {name: partner, key: other}}
+`,
+      'file.yaml:16:spec.variables.a.secretKeyRef: warning: names the key "key" of the Secret "partners", which does not exist, did you mean "partner"? Otherwise create it; until then what needs it is answered 503',
+      'file.yaml:17:spec.variables.b.configMapKeyRef: warning: names the key "default" of the ConfigMap "tiers", which does not exist, there is one in namespace default; add namespace: shop to it; until then what needs it is answered 503',
+      'file.yaml:18:spec.variables.c.secretKeyRef: warning: names the key "kee" of the Secret "partner", which does not exist, did you mean "key"? Otherwise create it; until then what needs it is answered 503',
+      'file.yaml:19:spec.variables.d.secretKeyRef: warning: names the key "other" of the Secret "partner", which does not exist, add the key; until then what needs it is answered 503',
+    ],
     'an Api that does not exist': [
       manifest`
 apiVersion: sallyport.dev/v1alpha1
@@ -264,7 +344,7 @@ spec:
   request:
   - {name: rules, authorize: {allow: [{expression: "request.method = 'GET'"}]}}
 `,
-      'file.yaml:6:spec.request[0].authorize.allow[0].expression: is not valid CEL: Unexpected character: =, mend the expression',
+      'file.yaml:6:spec.request[0].authorize.allow[0].expression: is not valid CEL: Unexpected character: = (column 16), did you mean ==?',
     ],
     'an unknown variable': [
       manifest`

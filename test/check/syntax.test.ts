@@ -43,6 +43,29 @@ metadata:
 `,
       'file.yaml:5: the indentation does not fit the lines around it, give members of one object the same indentation',
     ],
+    'a line that is indented one space too few': [
+      manifest`
+apiVersion: sallyport.dev/v1alpha1
+kind: AuthPolicy
+metadata: {name: a, namespace: shop}
+spec:
+  request:
+  - name: x
+   removeHeaders: [a]
+`,
+      'file.yaml:7: the line is no item of the list around it, or is indented less or more than its neighbours, begin it with "- ", or give members of one object the same indentation',
+    ],
+    'a line that is indented one space too many': [
+      manifest`
+apiVersion: sallyport.dev/v1alpha1
+kind: AuthPolicy
+metadata: {name: a, namespace: shop}
+spec:
+  mode: Audit
+   request: []
+`,
+      'file.yaml:5: a second ": " stands on the line, or the line after it is indented less or more than its neighbours, put text that holds ": " in quotes, or indent the lines alike',
+    ],
     'a template without quotes': [
       manifest`
 apiVersion: sallyport.dev/v1alpha1
@@ -63,7 +86,7 @@ spec:
     when: request.path == 'x' ? true : false
     removeHeaders: [x]
 `,
-      'file.yaml:7: a second ": " stands on the line, put text that holds ": " in quotes',
+      'file.yaml:7: a second ": " stands on the line, or the line after it is indented less or more than its neighbours, put text that holds ": " in quotes, or indent the lines alike',
     ],
     'a document that is no object': [
       manifest`
