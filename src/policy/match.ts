@@ -69,15 +69,16 @@ export function createMatcher(
   const suffixes = new Map<string, Tree[]>();
   const anywhere: Tree[] = [];
   for (const entry of entries) insert(findTree(treesOf(entry.host, exact, suffixes, anywhere), entry), entry);
+  const suffixesOf = (host: string): readonly Tree[] | undefined => {
+    const dot = suffixes.size === 0 ? 0 : host.indexOf('.');
+    return dot > 0 ? suffixes.get(host.slice(dot + 1)) : undefined;
+  };
   const ambiguous: Match = { kind: 'refused', reason: 'AmbiguousPath', errors };
   return (method, host, path) => {
-    const dot = host.indexOf('.');
-    const groups = [exact.get(host), dot > 0 ? suffixes.get(host.slice(dot + 1)) : undefined, anywhere];
-    for (const trees of groups) {
-      const target = trees === undefined ? undefined : findBest(trees, method, path, onVisit);
-      if (target !== undefined) return finish(target, path, ambiguous);
-    }
-    return undefined;
+    const find = (trees: readonly Tree[] | undefined): Target | undefined =>
+      trees === undefined ? undefined : findBest(trees, method, path, onVisit);
+    const target = find(exact.get(host)) ?? find(suffixesOf(host)) ?? find(anywhere);
+    return target === undefined ? undefined : finish(target, path, ambiguous);
   };
 }
 
@@ -107,7 +108,7 @@ function insert(tree: Tree, entry: MatchEntry): void {
   let node = tree.root;
   for (const segment of template.segments) {
     if (segment.kind === 'parameter') node = node.parameter ??= createNode();
-    else node = childOf(node, tree.foldCase ? foldSegment(segment.literal) : segment.literal);
+    else node = childOf(node, tree.foldCase ? foldKey(segment.literal) : segment.literal);
   }
   const target = createTarget(entry);
   if (entry.rest) node.rest = addTarget(node.rest, entry, target);
@@ -155,7 +156,9 @@ function createTarget({ target, template, methods, rest }: MatchEntry): Target {
 function findBest(trees: readonly Tree[], method: string, path: string, onVisit?: OnVisit): Target | undefined {
   let best: Target | undefined;
   for (const tree of trees) {
-    const found = walk(tree.root, readKeys(path, tree), 0, method, tree.foldSlash, onVisit);
+    const keys = readKeys(path, tree);
+    // No segment at all is not one empty segment.
+    const found = walk(tree.root, keys, path === '/' ? 1 : 0, method, tree.foldSlash, onVisit);
     if (found !== undefined && (best === undefined || isMoreSpecific(found, best))) best = found;
   }
   return best;
@@ -171,35 +174,39 @@ function isMoreSpecific(left: Target, right: Target): boolean {
   return left.withMethod && !right.withMethod;
 }
 
-/** Keys of a path's segments in a tree. */
-function readKeys(path: string, { foldCase, foldSlash }: Tree): readonly string[] {
-  if (path === '/') return [];
+/** A slash that was escaped parts no segments. A lone surrogate is in no path, since these decode to whole characters. */
+const foldKey = (segment: string): string => foldSegment(segment).replaceAll('/', '\ud800');
+
+/** Keys of a path's segments in a tree, between slashes; they are cut out where the walk comes by. */
+function readKeys(path: string, { foldCase, foldSlash }: Tree): string {
   const trimmed = path.endsWith('/') && foldSlash ? path.slice(1, -1) : path.slice(1);
-  if (!foldCase) return trimmed.split('/');
-  return trimmed.includes('%') ? trimmed.split('/').map(foldSegment) : trimmed.toLowerCase().split('/');
+  if (!foldCase) return trimmed;
+  return trimmed.includes('%') ? trimmed.split('/').map(foldKey).join('/') : trimmed.toLowerCase();
 }
 
-/** The most specific target below a node: literal, then parameter, then wildcard. Visits no node twice. */
+/** The most specific target below a node from the key at `at`: literal, then parameter, then wildcard. Visits no node twice. */
 function walk(
   node: Node,
-  keys: readonly string[],
+  keys: string,
   at: number,
   method: string,
   foldSlash: boolean,
   onVisit: OnVisit | undefined,
 ): Target | undefined {
   onVisit?.();
-  const key = keys[at];
-  if (key === undefined) {
+  if (at > keys.length) {
     return pick(node.end, method) ?? (foldSlash ? pick(node.wildcard, method) : undefined) ?? pick(node.rest, method);
   }
+  const slash = keys.indexOf('/', at);
+  const end = slash < 0 ? keys.length : slash;
+  const key = keys.slice(at, end);
   const literal = node.literals.get(key);
-  const found = literal === undefined ? undefined : walk(literal, keys, at + 1, method, foldSlash, onVisit);
+  const found = literal === undefined ? undefined : walk(literal, keys, end + 1, method, foldSlash, onVisit);
   if (found !== undefined) return found;
   const below =
     node.parameter === undefined || key === ''
       ? undefined
-      : walk(node.parameter, keys, at + 1, method, foldSlash, onVisit);
+      : walk(node.parameter, keys, end + 1, method, foldSlash, onVisit);
   return below ?? pick(node.wildcard, method) ?? pick(node.rest, method);
 }
 
