@@ -21,7 +21,11 @@ export const REASONS = {
     'Ambiguous path',
     'The path holds an escape, separator or parameter that back ends read in different ways.',
   ),
-  DuplicateCredential: reason(400, 'Duplicate credential', 'A credential was sent twice, or in more than one place.'),
+  DuplicateCredential: reason(
+    400,
+    'Duplicate credential',
+    'A credential was sent twice, or in more than one place. Two Authorization lines are refused on every route.',
+  ),
   TokenNotPresent: reason(401, 'Token not present', 'No token was sent where the policy looks for one.'),
   TokenMalformed: reason(
     401,

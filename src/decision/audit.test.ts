@@ -57,14 +57,18 @@ suite('S8: Audit policies', () => {
   });
 
   test('even a duplicate credential, an invalid policy and a failing expression change no verdict', () => {
-    const lines = request([BEARER_LINE, BEARER_LINE]);
+    const lines = request([
+      ['X-Token', 't'],
+      ['X-Token', 't'],
+    ]);
+    const doubled = jwt({ from: [{ in: 'header', name: 'X-Token' }] });
     const failingStep = step(
       { type: 'removeHeaders', removeHeaders: [] },
       { origin: origin({ name: 'b', audit: true }), when: failing },
     );
     const invalid = step({ type: 'invalid' }, { origin: origin({ name: 'c', audit: true }) });
     assert.deepEqual(
-      labels([step({ type: 'jwt', jwt: jwt() }, { origin: audit }), failingStep, invalid, open], { request: lines }),
+      labels([step({ type: 'jwt', jwt: doubled }, { origin: audit }), failingStep, invalid, open], { request: lines }),
       ['Permit', 'audit/jwt DuplicateCredential', 'b/removeheaders ExpressionFailed', 'c/invalid PolicyInvalid'],
     );
   });

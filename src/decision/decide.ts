@@ -11,6 +11,7 @@ import { renderRespond, type Rendered } from './respond-step.ts';
 import { Run, type DecideContext } from './run.ts';
 import { Question, type Asking } from './question.ts';
 import { isWanted, runStep } from './run-step.ts';
+import { hasTwoAuthorizations } from './token-location.ts';
 import { traceStep } from './trace.ts';
 import type { Denial, Permit, Respond, Verdict } from './verdict.ts';
 
@@ -156,6 +157,8 @@ export class Decision {
 
   get verdict(): Verdict {
     if (this.#denial !== undefined) return this.#denial;
+    // Whoever reads the header picks one of the lines, and not all pick the same (security.md rule 2).
+    if (hasTwoAuthorizations(this.#run.request)) return deny(this.#run, object('DuplicateCredential'));
     const response = this.#response;
     return response === undefined ? conclude(this.#run) : respondBy(this.#run, response.step, response.rendered);
   }

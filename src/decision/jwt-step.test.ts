@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import type { CompiledClaim, CompiledJwt, TokenLocation } from '../policy/steps.ts';
+import type { CompiledClaim, CompiledJwt, CompiledStep, TokenLocation } from '../policy/steps.ts';
 import {
   BEARER_LINE,
   certificateAlternative,
@@ -8,6 +8,7 @@ import {
   judgeNow,
   jwt,
   jwtAlternative,
+  literal,
   NOW,
   origin,
   permitOf,
@@ -93,6 +94,27 @@ suite('P1: where the token is', () => {
   };
   for (const [name, [expected, from, lines, query]] of Object.entries(cases)) {
     test(name, () => assert.equal(found(from, lines, query), expected));
+  }
+
+  const open = step({ type: 'anyOf', alternatives: [{ type: 'anonymous' }] });
+  const respond = { status: 200, headers: [], contentType: 'text/plain', body: literal('ok') };
+  const routes: Record<string, [string, readonly CompiledStep[]]> = {
+    'no step reads it': ['DuplicateCredential', [open]],
+    'a step answers in the app’s place': ['DuplicateCredential', [open, step({ type: 'respond', respond })]],
+    'only an Audit policy reads it': [
+      'DuplicateCredential',
+      [step({ type: 'jwt', jwt: jwt() }, { origin: origin({ audit: true }) }), open],
+    ],
+    'a step reads it, and is named': ['DuplicateCredential policy/jwt', [step({ type: 'jwt', jwt: jwt() })]],
+  };
+  for (const [name, [expected, steps]] of Object.entries(routes)) {
+    test(`two Authorization lines are refused on every route (security.md rule 2): ${name}`, () => {
+      const lines: [string, string][] = [
+        ['Authorization', 'Basic x'],
+        ['authorization', ''],
+      ];
+      assert.equal(summary(judgeNow(route(steps), { request: request(lines) })), expected);
+    });
   }
 
   test('across the alternatives of anyOf two places are a duplicate too, even if a certificate would do', () => {

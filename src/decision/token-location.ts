@@ -38,6 +38,12 @@ function locateHeader(request: RequestView, name: string, scheme: string | undef
   return found === '' ? undefined : found;
 }
 
+/** Also when no step reads it, and whatever the lines hold. */
+export function hasTwoAuthorizations({ headers: { lower } }: RequestView): boolean {
+  const first = lower.indexOf('authorization');
+  return first >= 0 && lower.includes('authorization', first + 1);
+}
+
 function onlyFilled(values: readonly string[]): Located {
   const filled = values.filter(value => value !== '');
   return filled.length > 1 ? DUPLICATE : filled[0];
