@@ -4,7 +4,7 @@ import { quote } from '../api/words.ts';
 import { isBroader, type PolicyInForce } from './in-force.ts';
 import type { PolicyBody, BodyResponseStep } from './policy-body.ts';
 import type { Participation } from './scopes.ts';
-import type { CompiledHeaderSetting, CompiledJwt, CompiledStep } from './steps.ts';
+import type { CompiledHeaderSetting, CompiledJwt, CompiledRespond, CompiledStep } from './steps.ts';
 import type { Report } from './report.ts';
 
 export interface Member {
@@ -67,9 +67,21 @@ export function overrideRequest(
   report: Report,
 ): readonly CompiledStep[] {
   const owner = requestOwner(member, members);
-  return steps.map((step, index) =>
-    overrideStep(step, name => note(owner, name, `spec.request[${index}]`, member, report)),
-  );
+  const answerOwner = responseOwner(member, members);
+  return steps.map((step, index) => {
+    const field = `spec.request[${index}]`;
+    // What `respond` writes goes to the client, so the broader response steps own it.
+    if (step.type === 'respond') {
+      const respond = dropOwned(step.respond, name => note(answerOwner, name, field, member, report));
+      return respond === step.respond ? step : { ...step, respond };
+    }
+    return overrideStep(step, name => note(owner, name, field, member, report));
+  });
+}
+
+function dropOwned(respond: CompiledRespond, isOwned: (name: string) => boolean): CompiledRespond {
+  const headers = respond.headers.filter(({ name }) => !isOwned(name));
+  return headers.length === respond.headers.length ? respond : { ...respond, headers };
 }
 
 function overrideStep(step: CompiledStep, isOwned: (name: string) => boolean): CompiledStep {
@@ -135,6 +147,7 @@ export function overrideResponse(
   if (body.type === 'removeHeaders') {
     return { ...step, body: { ...body, removeHeaders: body.removeHeaders.filter(name => !isOwned(name)) } };
   }
+  if (body.type === 'respond') return { ...step, body: { ...body, respond: dropOwned(body.respond, isOwned) } };
   return step;
 }
 
