@@ -65,7 +65,7 @@ function judgeWords(token: VerifiedToken, jwt: CompiledJwt): Objection | undefin
 
 /** A time that the token states in another form than a number is not a missing one. */
 const isUnreadable = (token: VerifiedToken, name: string, read: number | undefined): boolean =>
-  claimOf(token.claims, name) !== undefined && !Number.isFinite(read);
+  !Number.isFinite(read) && claimOf(token.claims, name) !== undefined;
 
 /** `now` and the token's times in milliseconds. Nothing of it is ever remembered. */
 export function judgeTimes(token: VerifiedToken, now: number): Objection | undefined {
