@@ -19,6 +19,21 @@ export function toHeaderText(value: unknown): string {
   return VISIBLE.test(text) ? text : fail('a value for a header is not visible ASCII');
 }
 
+/** For the inside of a JSON string; an int or bool stands as it is. */
+export const toJsonText = (value: unknown): string => toPlainText(value).replace(/["\\]/g, '\\$&');
+
+const ENTITIES: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&#39;',
+};
+
+/** For text and quoted attributes of HTML and XML. */
+export const toMarkupText = (value: unknown): string =>
+  toPlainText(value).replace(/[&<>"']/g, mark => ENTITIES[mark] ?? mark);
+
 /** Every byte of UTF-8 but RFC 3986's unreserved characters, upper-case hex. */
 export function percentEncode(text: string): string {
   let plain = true;

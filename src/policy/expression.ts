@@ -16,7 +16,7 @@ export interface Expression {
 }
 
 /** How a template's parts are encoded for the place where they land (E9). */
-export type TemplatePlace = 'header' | 'pairs' | 'dictionary' | 'query' | 'path' | 'text';
+export type TemplatePlace = 'header' | 'pairs' | 'dictionary' | 'query' | 'path' | 'json' | 'markup' | 'text';
 
 /** Text with `${…}` holes. */
 export interface Template {

@@ -27,6 +27,7 @@ import type {
   TokenLocation,
 } from './steps.ts';
 import { compareBytes } from './encoding.ts';
+import { placeOfBody } from './template.ts';
 
 /** The step, or undefined after reporting what is wrong with it. */
 export function compileRequestStep(step: RequestStep, compiler: StepCompiler): StepBody | undefined {
@@ -193,6 +194,6 @@ export function compileRespond(step: RespondStep, field: string, compiler: StepC
       const value = compiler.text(source, 'header', memberPath(`${field}.headers`, name));
       return value === undefined ? [] : [{ name, value }];
     });
-  const body = compiler.text(step.body, 'text', `${field}.body`);
+  const body = compiler.text(step.body, placeOfBody(step.contentType, step.body), `${field}.body`);
   return body === undefined ? undefined : { status: step.status, headers, contentType: step.contentType, body };
 }

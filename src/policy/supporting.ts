@@ -8,7 +8,7 @@ import { identify, type Inventory } from './inventory.ts';
 import type { CredentialPlan, DeviceServicePlan, IssuerPlan, Plan, TrustPlan } from './model.ts';
 import { adviseMaterial, readKeyRef, requireObject, type KnownObjects, type Lookup } from './references.ts';
 import { reportOn, type ObjectReport, type Report } from './report.ts';
-import { compileTemplate, type TextPlace } from './template.ts';
+import { compileTemplate, placeOfBody, type TextPlace } from './template.ts';
 import type { Template } from './expression.ts';
 
 export interface Supporting {
@@ -132,7 +132,8 @@ function compileService(
   const url = text(spec.url, 'path', 'spec.url');
   const query = pairs(spec.request.query, 'query', 'spec.request.query');
   const headers = pairs(spec.request.headers, 'header', 'spec.request.headers');
-  const body = text(spec.request.body, 'text', 'spec.request.body');
+  const mediaType = Object.entries(spec.request.headers).find(([name]) => name.toLowerCase() === 'content-type')?.[1];
+  const body = text(spec.request.body, placeOfBody(mediaType, spec.request.body), 'spec.request.body');
   const allow = compileExpression(spec.allow.expression, SERVICE_ANSWER, 'bool');
   if ('problem' in allow) on.error('spec.allow.expression', allow);
   checkServiceTls(object, supporting, lookup, on);

@@ -3,7 +3,15 @@ import { compileExpression, type CompiledExpression } from './cel.ts';
 import type { Environment } from './cel-environment.ts';
 import type { Problem, Reference } from './cel-inspect.ts';
 import { fail } from './cel-values.ts';
-import { compareBytes, percentEncode, toHeaderText, toPlainText, toStructuredMember } from './encoding.ts';
+import {
+  compareBytes,
+  percentEncode,
+  toHeaderText,
+  toJsonText,
+  toMarkupText,
+  toPlainText,
+  toStructuredMember,
+} from './encoding.ts';
 import type { Bindings, Template, TemplatePlace } from './expression.ts';
 
 export interface CompiledTemplate extends Template {
@@ -16,15 +24,29 @@ export type TextPlace = Exclude<TemplatePlace, 'pairs' | 'dictionary'>;
 type Part = string | CompiledExpression;
 
 /** Longest text that a template makes. */
-const MAX_RENDERED = 65_536;
-const MAX_HEADER = 16_384;
+export const MAX_RENDERED = 65_536;
+export const MAX_HEADER = 16_384;
 
 const ENCODERS: Readonly<Record<TextPlace, (value: unknown) => string>> = {
   header: toHeaderText,
   text: toPlainText,
   query: value => percentEncode(toPlainText(value)),
   path: value => percentEncode(toPlainText(value)),
+  json: toJsonText,
+  markup: toMarkupText,
 };
+
+/**
+ * How values are written in a body, so that none can end the string or element that the policy put it in. `source` counts
+ * where no media type is given.
+ */
+export function placeOfBody(mediaType: string | undefined, source: string): TextPlace {
+  if (mediaType === undefined) return /^\s*[[{]/.test(source) ? 'json' : 'text';
+  const [type = ''] = mediaType.toLowerCase().split(';', 1);
+  if (/[/+]json\s*$/.test(type)) return 'json';
+  if (/[/+](?:html|xml)\s*$/.test(type)) return 'markup';
+  return type.trim() === 'application/x-www-form-urlencoded' ? 'query' : 'text';
+}
 
 /** A template, or the first thing that is wrong with it. */
 export function compileTemplate(

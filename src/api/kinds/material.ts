@@ -344,7 +344,14 @@ export const deviceAuthServiceSpec = object(
             }),
             {},
           ),
-          body: defaulted({ ...template, description: 'Body of a POST.' }, ''),
+          body: defaulted(
+            {
+              ...template,
+              description:
+                'Body of a POST; values are escaped for JSON, HTML, XML or a form, as Content-Type says; without one JSON, when it begins like it.',
+            },
+            '',
+          ),
         },
         { description: 'What is asked; its templates see cert, deviceId and certificateIdentity only.' },
       ),

@@ -476,7 +476,8 @@ export const respondStep = object({
   ),
   body: defaulted(
     string({
-      description: 'The answer’s body, with ${…} holes.',
+      description:
+        'The answer’s body, with ${…} holes; values are escaped for JSON, HTML, XML or a form, as contentType says.',
       maxLength: 65536,
       holds: 'template',
     }),
