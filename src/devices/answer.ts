@@ -12,21 +12,26 @@ const NOTHING: Answered['body'] = Object.freeze(Object.create(null) as Record<st
 
 /**
  * The answer as evidence; undefined when it decides nothing: a status that the plan does not name, or an allowed one whose
- * body is no JSON object of at most 64 KiB and 32 levels. Of a member given twice the last counts. The body of a denial is
- * not looked at.
+ * body is no JSON object of at most 64 KiB and 32 levels, says that it is something else, or names a member twice, of which
+ * the service and we could read different ones (RFC 8259 section 4). The body of a denial is not looked at.
  */
-export function readAnswer({ spec }: DeviceServicePlan, { status, body }: FetchAnswer): Answered | undefined {
+export function readAnswer({ spec }: DeviceServicePlan, { status, headers, body }: FetchAnswer): Answered | undefined {
   if (spec.deny.status.includes(status)) return { state: 'answered', status, body: NOTHING };
   if (!spec.allow.status.includes(status)) return undefined;
-  const value = parseBody(body);
+  const type = headers['content-type'];
+  const value = type === undefined || JSON_TYPE.test(type) ? parseBody(body) : undefined;
   return value === undefined ? undefined : { state: 'answered', status, body: value };
 }
+
+const JSON_TYPE = /^[ \t]*application\/(?:[^\s;,/]+\+)?json[ \t]*(?:;[^,]*)?$/i;
 
 function parseBody(bytes: Uint8Array): Answered['body'] | undefined {
   if (bytes.byteLength > MAX_BODY_BYTES) return undefined;
   try {
-    const value: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
-    return isRecord(value) && dropPrototypes(value, 1) ? value : undefined;
+    // A byte order mark is kept, so that it is refused as JSON.parse does (RFC 8259 section 8.1).
+    const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+    const value: unknown = JSON.parse(text);
+    return isRecord(value) && dropPrototypes(value, 1) && !repeatsMember(text) ? value : undefined;
   } catch {
     return undefined;
   }
@@ -42,6 +47,24 @@ function dropPrototypes(value: object, depth: number): boolean {
   }
   if (!Array.isArray(value)) Object.setPrototypeOf(value, null);
   return true;
+}
+
+const TOKEN = /"[^"\\]*(?:\\.[^"\\]*)*"(\s*:)?|[{}]/g;
+
+/** Whether an object of this text, which is valid JSON, has two members of one name. */
+function repeatsMember(text: string): boolean {
+  const open: Set<unknown>[] = [];
+  for (const [token, colon] of text.matchAll(TOKEN)) {
+    if (token === '{') open.push(new Set());
+    else if (token === '}') open.pop();
+    else if (colon !== undefined) {
+      const name: unknown = JSON.parse(token.slice(0, -colon.length));
+      const names = open.at(-1);
+      if (names?.has(name) === true) return true;
+      names?.add(name);
+    }
+  }
+  return false;
 }
 
 /**

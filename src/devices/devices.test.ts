@@ -93,6 +93,10 @@ for (const [sentence, body] of Object.entries<string | Buffer>({
   'is text': '"robot-7"',
   'is not UTF-8': Buffer.from([0x7b, 0xff, 0x7d]),
   'breaks off': '{"deviceId":"robot-7"',
+  'begins with a byte order mark': '\ufeff{"deviceId":"robot-7"}',
+  'names a member twice': '{"deviceId":"robot-8","deviceId":"robot-7"}',
+  'names a member twice, once escaped': '{"deviceId":"robot-8","device\\u0049d":"robot-7"}',
+  'names a member twice, far inside': '{"deviceId":"robot-7","a":[{},{"b":{"c":1,"x":"}","c":2}}]}',
   'is nested more than 32 deep': nested(33),
   'is larger than 64 KiB': JSON.stringify({ ...robot, padding: 'x'.repeat(65_536) }),
 })) {
@@ -105,11 +109,39 @@ for (const [sentence, body] of Object.entries<string | Buffer>({
   });
 }
 
-test('a body nested 32 deep is read, names of Object.prototype are ordinary members, the last of two members counts', async () => {
+const TYPES: Record<string, string> = {
+  'application/json': '200',
+  'Application/JSON; charset=utf-8': '200',
+  'application/problem+json': '200',
+  'application/vnd.fleet.v1+json;v=1': '200',
+  'text/html': '503',
+  'text/plain; a=application/json': '503',
+  'application/json, text/html': '503',
+  'application/jsonp': '503',
+  '': '503',
+};
+for (const [type, outcome] of Object.entries(TYPES)) {
+  test(`an allowing answer of the media type ${JSON.stringify(type)}: ${outcome}`, async () => {
+    const scene = openScene();
+    scene.answer = () => json(robot, 200, { 'content-type': type });
+    assert.equal(await scene.outcome(), outcome);
+    scene.answer = () => json(robot, 404, { 'content-type': type });
+    assert.equal(await scene.outcome(requestOf('robot-9')), '404');
+  });
+}
+
+test('equal names in different objects, and in texts, are no member given twice', async () => {
+  const scene = openScene();
+  const body = '{"deviceId": "robot-7", "x": {"deviceId": 1, "y": [{"y": "\\",\\"y"}, {"y": 2}]}, "t": ",\\"x\\":{"}';
+  scene.answer = () => ({ status: 200, headers: {}, body: Buffer.from(body) });
+  assert.equal(await scene.outcome(), '200');
+});
+
+test('a body nested 32 deep is read, names of Object.prototype are ordinary members', async () => {
   const scene = openScene(planOf({ allow: { expression: 'true' } }));
   scene.answer = () => ({ status: 200, headers: {}, body: Buffer.from(nested(32)) });
   assert.equal(await scene.outcome(), '200');
-  scene.answer = () => ({ status: 200, headers: {}, body: Buffer.from('{"__proto__":{"deviceId":"x"},"a":1,"a":2}') });
+  scene.answer = () => ({ status: 200, headers: {}, body: Buffer.from('{"__proto__":{"deviceId":"x"},"a":2}') });
   const evidence = await scene.view.device(requestOf('other'), NOW);
   assert.ok(evidence.state === 'answered');
   assert.equal(evidence.body['deviceId'], undefined);

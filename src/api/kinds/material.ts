@@ -373,7 +373,10 @@ export const deviceAuthServiceSpec = object(
             DEFAULT_DEVICE_ALLOW,
           ),
         },
-        { description: 'Which answers (a JSON object each) let the device pass.' },
+        {
+          description:
+            'Which answers let the device pass. Each is a JSON object in UTF-8 without a byte order mark, of at most 64 KiB, that names no member twice; its Content-Type, if any, is application/json or ends in +json. Anything else decides nothing.',
+        },
       ),
       {},
     ),
