@@ -28,6 +28,29 @@ describe('a WebSocket', () => {
       await behind.gone();
     }));
 
+  test('frames are opaque: whatever they say of themselves, the very bytes pass (CVE-2024-37890, CVE-2026-1526)', () =>
+    play(undefined, {}, async ({ world, app }) => {
+      const wire = openWire(world.port).send(ASK);
+      const behind = await app.connection(0);
+      await behind.take(/\r\n\r\n/);
+      behind.send(ACCEPT);
+      await wire.take(/\r\n\r\n/);
+      const frames = [
+        '\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff', // reserved bits and opcode, a length of 2^64 - 1
+        '\x81\x05hello', // not masked
+        '\xc1\x8a\0\0\0\0\x4a\x4c\x1c\x05\0\0\0\xff\xff\x03', // compressed, with no end
+        '\x89\xfe\xff\xff', // a ping longer than a ping may be
+        'GET /closed HTTP/1.1\r\nHost: a\r\n\r\n',
+      ].join('');
+      wire.send(frames);
+      behind.send(frames);
+      const whole = new RegExp(`[^]{${frames.length}}`);
+      assert.equal(await behind.take(whole), frames);
+      assert.equal(await wire.take(whole), frames);
+      wire.socket.destroy();
+      await behind.gone();
+    }));
+
   test('bytes of the client wait for 101 (CVE-2026-73548)', () =>
     play(undefined, {}, async ({ world, app }) => {
       const wire = openWire(world.port).send(`${ASK}early`);

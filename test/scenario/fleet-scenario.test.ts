@@ -98,6 +98,15 @@ describe('the fleet', () => {
     assert.equal(fleet.app.seen.length, seen, 'none of them reached the app');
   });
 
+  test('no probe gets in, whatever it calls itself (CVE-2026-34457)', async () => {
+    const seen = fleet.app.seen.length;
+    for (const agent of ['kube-probe/1.34', 'GoogleHC/1.0', 'ELB-HealthChecker/2.0']) {
+      const probe = await fleet.ask({ path: DEVICE, headers: [['User-Agent', agent]] });
+      assert.deepEqual([probe.status, probe.reason], [401, 'TokenNotPresent'], agent);
+    }
+    assert.equal(fleet.app.seen.length, seen);
+  });
+
   test('the sidecar presents the mesh certificate, and the app refuses anybody without it', async () => {
     const { sidecar, appCa } = fleet.material;
     await fleet.ask({ path: DEVICE, token: await fleet.webToken() });
