@@ -40,6 +40,11 @@ const answering = (status: number, body: Record<string, unknown> = { deviceId: '
 suite('P3: deviceAuth, in exactly its order', () => {
   const cases: Record<string, [string, Parameters<typeof judgeNow>[1], Partial<CompiledDeviceAuth>?]> = {
     'an allowed status, an object and a true expression': ['Permit', { source: answering(200) }],
+    'an expression over the certificate’s identity': [
+      'Permit',
+      { source: answering(200) },
+      { plan: devicePlan({ allow: expression(bindings => bindings['certificateIdentity'] === 'robot-7') }) },
+    ],
     'revoked: whatever the ids and the service say': [
       'DeviceRevoked',
       { source: { ...answering(200), revocation: () => ({ state: 'refused', reason: 'DeviceRevoked' }) }, params: {} },

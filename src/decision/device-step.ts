@@ -23,12 +23,10 @@ function renderId(template: Template, bindings: Bindings): string {
 
 /** The service's own words on its answer. Whatever goes wrong in them is its outage, not the device's fault (E8). */
 function judgeAnswer(
-  device: CompiledDeviceAuth,
-  certificate: CertificateFacts,
-  deviceId: string,
+  { step, certificate, deviceId, certificateIdentity }: DeviceRequest,
   answer: { readonly status: number; readonly body: Claims },
 ): Outcome {
-  const { allow, deny } = device.plan.spec;
+  const { allow, deny } = step.plan.spec;
   if (deny.status.includes(answer.status)) return object('DeviceNotRecognized');
   if (!allow.status.includes(answer.status)) return object('DeviceAuthUnavailable', 'an unexpected status');
   try {
@@ -36,7 +34,8 @@ function judgeAnswer(
     const body = celObject(answer.body);
     const status = BigInt(answer.status);
     const cert = certificateBinding(certificate);
-    const allowed = device.plan.allow.evaluate({ body, status, deviceId, cert });
+    const identity = certificateIdentity === undefined ? {} : { certificateIdentity };
+    const allowed = step.plan.allow.evaluate({ body, status, deviceId, cert, ...identity });
     if (allowed === true) return { answer: { status: answer.status, body } };
     return object(allowed === false ? 'DeviceMismatch' : 'DeviceAuthUnavailable', 'allow.expression');
   } catch {
@@ -102,7 +101,7 @@ function lookUp(
     if (answer.state !== 'answered') return object(answer.reason);
     const earlier = judged.get(answer);
     if (earlier?.request === request) return earlier.outcome;
-    const outcome = judgeAnswer(device, certificate, request.deviceId, answer);
+    const outcome = judgeAnswer(request, answer);
     // Of a request that is made anew each time nothing can be recalled.
     if (known !== undefined) judged.set(answer, { request, outcome });
     return outcome;
