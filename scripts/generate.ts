@@ -1,5 +1,5 @@
 /**
- * Writes what is generated from src/api: crds/*.yaml and docs/reference/*.md. With --check nothing is written; every file
+ * Writes what is generated from src/api and src/policy: crds/*.yaml and docs/reference/*.md. With --check nothing is written; every file
  * that is missing, differs or should not be there is named, and the exit code is 1.
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { renderCrd } from '../src/api/crd.ts';
 import { KINDS, type KindName } from '../src/api/kinds/index.ts';
+import { renderExpressions } from '../src/policy/expression-reference.ts';
 import { pageName, renderIndex, renderReasons, renderReference } from '../src/api/reference.ts';
 
 const ROOT = join(import.meta.dirname, '..');
@@ -18,6 +19,7 @@ const generated = new Map<string, string>([
   ...kinds.map(kind => [`crds/${KINDS[kind].plural}.yaml`, renderYaml(kind)] as const),
   ...kinds.map(kind => [`docs/reference/${pageName(kind)}`, renderReference(kind)] as const),
   ['docs/reference/reasons.md', renderReasons()],
+  ['docs/reference/expressions.md', renderExpressions()],
   ['docs/reference/README.md', renderIndex()],
 ]);
 

@@ -4,6 +4,7 @@ import { formatDuration } from './duration.ts';
 import { memberPath } from './field-path.ts';
 import { KINDS, UNBUILT_KINDS, type KindName } from './kinds/index.ts';
 import { API_VERSION } from './object.ts';
+import { escapeMarkdown, joinBlocks, renderTable } from './markdown.ts';
 import { formatQuantity } from './quantity.ts';
 import { REASONS } from './reasons.ts';
 import { narrow, type AnySchema, type Field, type ObjectSchema, type Presence } from './schema.ts';
@@ -58,7 +59,7 @@ export function renderIndex(): string {
     NOTICE,
     `The custom resources of \`${API_VERSION}\`, each with its fields. The same descriptions stand in \`kubectl explain\`.`,
     renderTable(['Kind', 'Short name', 'What it is'], rows),
-    '[Reasons of denials](reasons.md) lists every way in which a request can be refused.',
+    '[Reasons of denials](reasons.md) lists every way in which a request can be refused. [Expressions and templates](expressions.md) tells what they may read and call at each place, and how durations and quantities are written.',
     `Not built yet, and refused at load: ${listWords(
       Object.keys(UNBUILT_KINDS).map(kind => `\`${kind}\``),
       'and',
@@ -68,8 +69,6 @@ export function renderIndex(): string {
 
 /** The file name of a kind's page. */
 export const pageName = (kind: KindName): string => `${kind.replace(/(?<=[a-z])(?=[A-Z])/g, '-').toLowerCase()}.md`;
-
-const joinBlocks = (blocks: readonly string[]): string => `${blocks.filter(block => block !== '').join('\n\n')}\n`;
 
 const describeReferences = (clusterScoped: boolean): string =>
   clusterScoped
@@ -118,9 +117,6 @@ function findSections(section: Section, seen: Map<unknown, string>): Section[] {
 /** GitHub's anchors: lower case, punctuation away. */
 const anchor = (path: string): string => path.toLowerCase().replace(/[^a-z0-9_-]/g, '');
 
-/** Text of descriptions, so that none of it is taken for markup. */
-const escapeMarkdown = (text: string): string => text.replace(/[*_]/g, '\\$&').replace(/</g, '&lt;');
-
 /** Through lists and maps to what they hold. */
 function unwrap(schema: AnySchema, at: string): { at: string; schema: AnySchema } {
   if (schema.type === 'list') return unwrap(narrow(schema.items), `${at}[]`);
@@ -155,9 +151,9 @@ function describeType(schema: AnySchema, links: Links): string {
     case 'enum':
       return schema.values.length > 16 ? '[reason](reasons.md)' : schema.values.map(value => `\`${value}\``).join(', ');
     case 'duration':
-      return `duration, ${formatDuration(schema.minimumMs)}–${formatDuration(schema.maximumMs)}`;
+      return `[duration](expressions.md#durations-and-quantities), ${formatDuration(schema.minimumMs)}–${formatDuration(schema.maximumMs)}`;
     case 'quantity':
-      return `bytes, ${formatQuantity(schema.minimumBytes)}–${formatQuantity(schema.maximumBytes)}`;
+      return `[bytes](expressions.md#durations-and-quantities), ${formatQuantity(schema.minimumBytes)}–${formatQuantity(schema.maximumBytes)}`;
     case 'intOrString':
       return 'integer or name';
     case 'list':
@@ -174,8 +170,8 @@ function describeType(schema: AnySchema, links: Links): string {
 }
 
 const TEXTS: Readonly<Record<string, string>> = {
-  cel: 'CEL expression',
-  template: 'template',
+  cel: '[CEL expression](expressions.md)',
+  template: '[template](expressions.md#templates)',
   url: 'URL',
   cidr: 'address range',
   headerName: 'header name',
@@ -220,10 +216,4 @@ function listStatusFields(path: string, field: StatusField): string[][] {
     row,
     ...Object.entries(field.fields).flatMap(([name, member]) => listStatusFields(`${path}.${name}`, member)),
   ];
-}
-
-/** A GitHub table; bars in cells are escaped, or they would end the cell. */
-function renderTable(header: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]): string => `| ${cells.map(cell => cell.replace(/\|/g, '\\|')).join(' | ')} |`;
-  return [line(header), line(header.map(() => '---')), ...rows.map(line)].join('\n');
 }

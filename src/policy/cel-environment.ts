@@ -102,7 +102,14 @@ const COMMON: Members = shape({
 const RESPONSE: Members = shape({ status: 'int', headers: TEXTS });
 
 /** What `steps.<name>` may have (E4); which step has what is told by shapeStep. */
-const STEP: Members = shape({ ran: 'bool', status: 'int', body: ANY, alternative: 'string', jwt: JWT, cert: CERT });
+export const STEP: Members = shape({
+  ran: 'bool',
+  status: 'int',
+  body: ANY,
+  alternative: 'string',
+  jwt: JWT,
+  cert: CERT,
+});
 
 /**
  * Types for the library. They are the same at every place: which parameters, variables and steps there are is for

@@ -24,6 +24,8 @@ const SPANS: ReadonlyMap<string, number> = new Map([
   ['getMilliseconds', 1],
 ]);
 
+export const TIME_PARTS: readonly string[] = [...PARTS.keys()];
+
 export const isTimePart = (name: string): boolean => PARTS.has(name);
 
 /** A reader of one part. @throws RangeError when the zone does not exist; the caller refuses the expression. */

@@ -13,7 +13,8 @@ export interface CompiledExpression extends Expression {
   readonly references: readonly Reference[];
 }
 
-const MAX_SOURCE = 4096;
+/** Characters. */
+export const MAX_SOURCE = 4096;
 /** What may stand in a template (E9); dyn is looked at when it is rendered. */
 const TEXT_TYPES = new Set(['string', 'int', 'bool', 'dyn']);
 

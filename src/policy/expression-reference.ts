@@ -1,0 +1,283 @@
+/** The reference page on expressions and templates, from the tables by which they are compiled. Pure: Markdown out. */
+import { escapeMarkdown, joinBlocks, renderTable } from '../api/markdown.ts';
+import { compileDictionary, compilePairs, compileTemplate, MAX_HEADER, MAX_RENDERED } from './template.ts';
+import { MAX_SOURCE } from './cel.ts';
+import {
+  createOpenEnvironment,
+  SERVICE_ANSWER,
+  SERVICE_REQUEST,
+  shapeStep,
+  STEP,
+  type Members,
+  type Shape,
+} from './cel-environment.ts';
+import type { TemplatePlace } from './expression.ts';
+import { listFunctions } from './function-reference.ts';
+
+const NOTICE = '<!-- Written by `npm run generate` from src/policy; edit expression-reference.ts there. -->';
+
+export function renderExpressions(): string {
+  return joinBlocks([
+    '# Expressions and templates',
+    NOTICE,
+    `Expressions are [CEL](https://cel.dev), the language of Kubernetes validation, at most ${MAX_SOURCE} characters. They are parsed and type-checked when the policy loads: an unknown variable, a step that runs later and a wrong type are problems that \`sallyport check\` and the log show. What an evaluation may cost is bounded.`,
+    ...renderVariables(),
+    ...renderAbsent(),
+    ...renderFunctions(),
+    ...renderFailures(),
+    ...renderTemplates(),
+    ...renderUnits(),
+  ]);
+}
+
+/** By path without what a policy names itself; a trailing `.` stands for what begins so. */
+const MEANINGS: Readonly<Record<string, string>> = {
+  'request.method': 'As received.',
+  'request.path': 'The canonical path, which is what the app gets; without the query.',
+  'request.query': 'Name to all its values, decoded. Parameters from which a token is read are left out.',
+  'request.headers':
+    'Lower-case name to value; several lines are joined with ", " (cookies with "; "). Headers and cookies from which credentials are read, and headers that policies set, are left out.',
+  'request.host': 'Without port, lower case.',
+  'request.scheme': '`http` or `https`.',
+  'request.size': 'Bytes of the body by Content-Length, 0 without one, -1 when unknown.',
+  'request.time': 'When the request is judged.',
+  'source.ip': 'The client’s address, by the Api’s clientAddress.',
+  'jwt.issuer': 'The token’s `iss`.',
+  'jwt.subject': 'The token’s `sub`.',
+  'jwt.audience': 'The token’s `aud`, as a list also when the token has one text.',
+  'jwt.claims': 'Every claim by its name. Numbers without a fraction are ints.',
+  'cert.sha1': 'SHA-1 of the certificate, upper-case hex.',
+  'cert.sha256': 'SHA-256 of the certificate, upper-case hex.',
+  'cert.publicKeyPin': 'SHA-256 of the public key (SPKI), Base64.',
+  'cert.serialNumber': 'Upper-case hex without leading zeros.',
+  'cert.subject': 'Attribute (`CN`, `O`, `OU` …) to value; one that occurs twice is left out.',
+  'cert.issuer': 'The same of the issuer.',
+  'cert.subjectAltName.uri': 'URIs of the subject alternative names.',
+  'cert.subjectAltName.dns': 'DNS names.',
+  'cert.subjectAltName.email': 'E-mail addresses.',
+  'cert.subjectAltName.ip': 'IP addresses.',
+  'cert.notAfter': 'When the certificate ends.',
+  'subscription.name': 'Of the subscription step, which is not built yet: never there.',
+  'caller.kind': '`Jwt`, `ClientCertificate` or `Anonymous`.',
+  'caller.id':
+    'Subject of the token; of a certificate its CN, else its first URI, DNS name, e-mail or IP address, else its SHA-256.',
+  params: 'Name to value of the path parameters of the operation: `params.deviceId`. Decoded once.',
+  vars: 'Name to text of the policy’s variables; else those of the nearest broader policy.',
+  'response.status': 'Status of the app’s answer.',
+  'response.headers': 'Its headers, like request.headers.',
+  deviceId: 'The step’s deviceId, rendered.',
+  certificateIdentity: 'The step’s certificateIdentity, rendered; absent when the step has none.',
+  body: 'The service’s answer, a JSON object.',
+  status: 'Its status.',
+  'steps.ran': 'Whether the step ran and passed.',
+  'steps.status': 'Status of the service’s answer, a cached one included.',
+  'steps.body': 'Its JSON object; always there, empty when nothing is known.',
+  'steps.alternative': 'Which sort of alternative passed: `jwt`, `clientCertificate` or `anonymous`.',
+  'steps.jwt': 'The members of `jwt`, of this very step.',
+  'steps.cert': 'The members of `cert`, of this very step.',
+};
+
+function meaningOf(path: string): string {
+  const meaning = Object.hasOwn(MEANINGS, path) ? MEANINGS[path] : undefined;
+  if (meaning === undefined) throw new Error(`the variable ${path} is not described`);
+  return meaning;
+}
+
+function listLeaves(members: Members, prefix = ''): readonly (readonly [path: string, type: string])[] {
+  return [...members].flatMap(([name, shape]) => listShape(shape, prefix + name));
+}
+
+const listShape = (shape: Shape, path: string): readonly (readonly [string, string])[] =>
+  typeof shape === 'string' ? [[path, shape]] : listLeaves(shape, `${path}.`);
+
+const TYPE_NAMES: Readonly<Record<string, string>> = { 'google.protobuf.Timestamp': 'timestamp' };
+const code = (text: string): string => `\`${text}\``;
+const typeCell = (type: string): string => code(TYPE_NAMES[type] ?? type);
+
+/** `steps` has a table of its own. */
+function renderRoots(roots: Members): string {
+  const rows = listLeaves(roots)
+    .filter(([path]) => path !== 'steps')
+    .map(([path, type]) => [code(path), typeCell(type), escapeMarkdown(meaningOf(path))]);
+  return renderTable(['Variable', 'Type', 'What it is'], rows);
+}
+
+const STEPS = ['deviceAuth', 'anyOf', 'jwt', 'clientCertificate'];
+
+function renderSteps(): string {
+  const rows = [...STEP].map(([name, shape]) => {
+    const owners = STEPS.filter(type => shapeStep(type).has(name));
+    const of = name === 'ran' ? 'every step' : owners.map(code).join(', ');
+    const type = typeof shape === 'string' ? typeCell(shape) : 'object';
+    return [code(`steps.<name>.${name}`), type, of, escapeMarkdown(meaningOf(`steps.${name}`))];
+  });
+  return renderTable(['Variable', 'Type', 'Of', 'What it is'], rows);
+}
+
+const only = (members: Members, names: readonly string[]): Members =>
+  new Map([...members].filter(([name]) => names.includes(name)));
+const without = (members: Members, others: Members): Members =>
+  new Map([...members].filter(([name]) => !others.has(name)));
+
+function renderVariables(): readonly string[] {
+  const request = createOpenEnvironment(false).roots;
+  const response = createOpenEnvironment(true).roots;
+  const service = SERVICE_REQUEST.roots;
+  return [
+    '## Variables',
+    '### In the request part of a policy',
+    '`when` of every step, the rules of `authorize`, and every template: values of `setHeaders` and `respond`, `rateLimit.key`, `deviceAuth.deviceId` and `certificateIdentity`.',
+    renderRoots(request),
+    'Earlier steps of the same policy, and steps of broader policies that run before it, by their names:',
+    renderSteps(),
+    '`jwt`, `cert` and `caller` are those of the last step that passed, of the same policy, the same scope and broader ones; what is not verified is never visible. `steps.<name>` and `vars.<name>` mean this policy’s, else the nearest broader policy’s, never a narrower one’s.',
+    '### In the response part of a policy',
+    'The same, every step of the request part, and the app’s answer:',
+    renderRoots(without(response, request)),
+    '### In the request of a DeviceAuthService',
+    'Templates of `url` (its path), `request.query`, `request.headers` and `request.body`. Nothing else of the request is there.',
+    renderRoots(only(service, ['deviceId', 'certificateIdentity'])),
+    `And \`cert\` as above: ${[...only(service, ['cert'])]
+      .flatMap(([name, shape]) => listShape(shape, name))
+      .map(([path]) => code(path))
+      .join(', ')}.`,
+    '### In `allow.expression` of a DeviceAuthService',
+    'The same, and the answer:',
+    renderRoots(without(SERVICE_ANSWER.roots, service)),
+    '### In `errors.headers`',
+    'Nothing: where a request is refused, nothing of it is verified. The values are literal.',
+  ];
+}
+
+/** Of the request part; tests compile them. */
+export const PRESENCE_EXAMPLES: readonly string[] = [
+  'has(cert.sha1) && has(cert.subject.CN) && cert.subject.CN == params.deviceId',
+  'has(jwt.claims.tier) && jwt.claims.tier == "gold"',
+  '"x-env" in request.headers && request.headers["x-env"] == "prod"',
+  '"tier" in request.query && "gold" in request.query.tier',
+];
+
+const renderAbsent = (): readonly string[] => [
+  '## What is not there',
+  'A variable is always there, and so are `jwt.claims`, `cert.subject`, `cert.issuer`, `cert.subjectAltName`, `params`, `vars`, `steps.<name>` and `steps.<name>.body`, empty when nothing is known. Their members are not: without a certificate `cert.sha1` is absent, and reading it fails. Test first:',
+  `\`\`\`cel\n${PRESENCE_EXAMPLES.join('\n')}\n\`\`\``,
+  '`has(a.b)` takes a member written with a dot; `"name" in map` does for names that are no identifiers. `&&` and `||` need only the side that decides: `false && x` is false and `true || x` is true, even where `x` fails.',
+];
+
+const renderFunctions = (): readonly string[] => [
+  '## Functions',
+  'Operators are CEL’s: `==`, `!=`, `<`, `<=`, `>`, `>=`, `in`, `&&`, `||`, `!`, `+`, `-`, `*`, `/`, `%`, `? :`. There are no bytes, no unsigned ints and no optional access (`.?`).',
+  renderTable(
+    ['Function', 'What it answers', 'Example (true)'],
+    listFunctions().map(({ call, meaning, example }) => [
+      splitCalls(call),
+      escapeMarkdown(meaning),
+      example === undefined ? '' : code(example),
+    ]),
+  ),
+];
+
+/** `a(x), a(x, y)` as two pieces of code. */
+const splitCalls = (call: string): string =>
+  call
+    .split(/(?<=\)), /)
+    .map(code)
+    .join(', ');
+
+const FAILURES: readonly (readonly string[])[] = [
+  ['A rule of `authorize.deny`', 'The rule counts as true: 403 `AuthorizationDenied`.'],
+  ['A rule of `authorize.allow`', 'The rule counts as false.'],
+  [
+    '`when`, values of `setHeaders` and `respond`, `rateLimit.key`',
+    '403 `ExpressionFailed`; the log names the field in `detail`.',
+  ],
+  ['`deviceAuth.deviceId`, `deviceAuth.certificateIdentity`', '403 `DeviceMismatch`.'],
+  ['Templates and `allow.expression` of a DeviceAuthService', '503 `DeviceAuthUnavailable`.'],
+  ['Anything in the response part', '502 `AppProtocolError`.'],
+];
+
+const renderFailures = (): readonly string[] => [
+  '## When an expression fails',
+  'An expression fails when it reads what is not there, meets a type that it does not expect, or costs too much. It never lets a request pass:',
+  renderTable(['Where', 'What happens'], FAILURES),
+];
+
+interface PlaceEntry {
+  readonly place: TemplatePlace;
+  readonly where: string;
+  readonly how: string;
+  /** What is written; the value in it is that of VALUE. */
+  readonly source: string;
+  readonly value?: string;
+}
+
+/** What the examples put into `${deviceId}`. */
+const VALUE = 'robot 7/ä';
+
+const PLACES: readonly PlaceEntry[] = [
+  {
+    place: 'header',
+    where: '`setHeaders[].value`, `respond.headers`, `request.headers` of a DeviceAuthService',
+    how: `As it is; what is not visible ASCII fails. At most ${MAX_HEADER} characters.`,
+    source: 'id=${deviceId}',
+    value: 'robot 7',
+  },
+  {
+    place: 'pairs',
+    where: '`setHeaders[].pairs`',
+    how: '`key=value` joined by `;` with one at the end, keys in byte order, values percent-encoded but for `A-Z a-z 0-9 - . _ ~`.',
+    source: '${deviceId}',
+  },
+  {
+    place: 'dictionary',
+    where: '`setHeaders[].dictionary`',
+    how: 'A dictionary of RFC 9651; a value that is one hole keeps its type (int, bool), others are strings.',
+    source: '${deviceId}',
+  },
+  {
+    place: 'query',
+    where: '`request.query` of a DeviceAuthService',
+    how: 'Percent-encoded but for `A-Z a-z 0-9 - . _ ~`.',
+    source: '${deviceId}',
+  },
+  {
+    place: 'path',
+    where: '`url` of a DeviceAuthService, from its path on',
+    how: 'Percent-encoded alike; a value that makes a segment `.` or `..` fails.',
+    source: 'https://d.example/check/${deviceId}',
+  },
+  {
+    place: 'text',
+    where:
+      '`respond.body`, `rateLimit.key`, `deviceAuth.deviceId` and `certificateIdentity`, `rewriteHosts.to`, `request.body` of a DeviceAuthService',
+    how: `As it is; control characters fail. At most ${MAX_RENDERED} characters. Nothing is escaped for JSON or HTML.`,
+    source: 'device ${deviceId}',
+  },
+];
+
+function renderPlace({ place, where, how, source, value = VALUE }: PlaceEntry): readonly string[] {
+  const compiled =
+    place === 'pairs'
+      ? compilePairs({ id: source }, SERVICE_REQUEST)
+      : place === 'dictionary'
+        ? compileDictionary({ id: source }, SERVICE_REQUEST)
+        : compileTemplate(source, place, SERVICE_REQUEST);
+  if ('problem' in compiled) throw new Error(`the example for ${place} ${compiled.problem}`);
+  const written = place === 'pairs' || place === 'dictionary' ? `{id: "${source}"}` : source;
+  return [where, how, code(written), code(compiled.render({ deviceId: value }))];
+}
+
+const renderTemplates = (): readonly string[] => [
+  '## Templates',
+  'Text with holes: `${…}` holds an expression of type string, int or bool and ends at its balanced `}`; `$${` is a literal `${`. Convert other types with `string(…)` or `join(…)`. A value is encoded for the place where it lands, so that it cannot break out of it:',
+  renderTable(
+    ['Place', 'Encoding', 'Written', `Becomes, for ${code(VALUE)} (header: ${code('robot 7')})`],
+    PLACES.map(renderPlace),
+  ),
+];
+
+const renderUnits = (): readonly string[] => [
+  '## Durations and quantities',
+  'Fields of type duration are written as Kubernetes writes them: whole numbers with `h`, `m`, `s` or `ms`, at most four of them, of at most five digits each: `10s`, `1h30m`, `500ms`. A bare number is refused, and so are days. `duration(…)` in an expression takes fractions too: `duration("1.5s")`.',
+  'Quantities of bytes are a number, or text with a binary (`Ki`, `Mi`, `Gi`, `Ti`: powers of 1024) or decimal suffix (`k`, `M`, `G`, `T`: powers of 1000): `64Ki`, `1Mi`, `1.5Gi`, `1048576`. They come out as whole bytes.',
+];
