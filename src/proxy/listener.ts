@@ -10,6 +10,7 @@ import { ClientConnection } from './client-connection.ts';
 import { foldAddress } from './client-address.ts';
 import { findPlan, type Generation } from './generation.ts';
 import type { ListenAddress } from './options.ts';
+import { createRefusals, type RefusedWhy } from './refusals.ts';
 import { resetSocket } from './reset-socket.ts';
 import type { Shared } from './shared.ts';
 import { chooseCertificates, type CertificateChoice } from './tls-certificates.ts';
@@ -51,10 +52,9 @@ const SECOND = 1000;
 const FIRST_BYTE_MS = 10 * SECOND;
 const TLS_HANDSHAKE_RECORD = 0x16;
 
-type RefusedWhy = 'NoApi' | 'Connections' | 'PerPeerConnections' | 'Overloaded';
-
 export function createListener(listen: ListenAddress, shared: Shared): Listener {
-  const { log, metrics } = shared.telemetry;
+  const { log } = shared.telemetry;
+  const refusals = createRefusals(shared.telemetry, shared.monotonic);
   const connections = new Set<ClientConnection>();
   const perPeer = new Map<string, number>();
   const sockets = new Set<Socket>();
@@ -64,7 +64,7 @@ export function createListener(listen: ListenAddress, shared: Shared): Listener 
   let server: Server | undefined;
 
   const refuse = (socket: Socket, why: RefusedWhy): undefined => {
-    metrics.count('sallyport_refused_connections_total', { reason: why });
+    refusals(why);
     socket.on('error', () => undefined);
     resetSocket(socket);
   };
@@ -95,7 +95,10 @@ export function createListener(listen: ListenAddress, shared: Shared): Listener 
 
   const acceptTls = (socket: Socket, peer: string): void => {
     // No policy, no certificate: nothing can be said to such a client.
-    if (acceptor === undefined) return void socket.destroy();
+    if (acceptor === undefined) {
+      refusals('TlsHandshake', 'NO_POLICY');
+      return void socket.destroy();
+    }
     acceptor.accept(socket, (secure, handshake) => serve(secure, socket, peer, handshake));
   };
 
@@ -136,7 +139,7 @@ export function createListener(listen: ListenAddress, shared: Shared): Listener 
       active = plan === undefined ? undefined : activate(generation, plan);
       if (plan?.tls === undefined) acceptor = undefined;
       else {
-        acceptor ??= createTlsAcceptor(log);
+        acceptor ??= createTlsAcceptor(log, refusals);
         acceptor.publish(plan.tls, generation);
       }
     },

@@ -9,6 +9,7 @@ import { createServer, createSecureContext, type SecureContext, type Server, typ
 import type { ListenerTls } from '../policy/model.ts';
 import type { Log } from '../telemetry/telemetry.ts';
 import type { Generation } from './generation.ts';
+import { refuseHandshake, refuseServerName, type Refusals } from './refusals.ts';
 import { foldServerName, readHandshake, readPeerChain, type Handshake } from './handshake.ts';
 import { chooseCertificates } from './tls-certificates.ts';
 
@@ -29,9 +30,9 @@ interface KeyPair {
 
 type Accepted = (secure: TLSSocket, handshake: Handshake) => void;
 /** By peer address and port: a server tells which TLS socket is ready, not which socket it was made from. */
-type Waiting = Map<string, Accepted>;
+type Waiting = Map<string, { readonly raw: Socket; readonly done: Accepted }>;
 
-export function createTlsAcceptor(log: Log): TlsAcceptor {
+export function createTlsAcceptor(log: Log, refusals: Refusals): TlsAcceptor {
   const lastGood = new Map<string, KeyPair>();
   const waiting: Waiting = new Map();
   let server: Server | undefined;
@@ -56,7 +57,7 @@ export function createTlsAcceptor(log: Log): TlsAcceptor {
     // Without an anchor nobody is asked: an absent or empty `ca` would mean the public roots.
     const asked = tls.clientTrusts.length > 0 && ca !== undefined && ca.length > 0;
     const trust = asked ? { ca: [...ca], allowPartialTrustChain } : {};
-    server = createTlsServer({ tls, asked, trust, pairs: new Map(lastGood), waiting });
+    server = createTlsServer({ tls, asked, trust, pairs: new Map(lastGood), waiting, refusals });
   };
 
   return {
@@ -65,11 +66,14 @@ export function createTlsAcceptor(log: Log): TlsAcceptor {
     },
     publish,
     accept: (socket, done) => {
-      if (server === undefined) return void socket.destroy();
+      if (server === undefined) {
+        refusals('TlsHandshake', 'NO_CERTIFICATE');
+        return void socket.destroy();
+      }
       const peer = peerOf(socket);
-      waiting.set(peer, done);
+      waiting.set(peer, { raw: socket, done });
       socket.once('close', () => {
-        if (waiting.get(peer) === done) waiting.delete(peer);
+        if (waiting.get(peer)?.raw === socket) waiting.delete(peer);
       });
       server.emit('connection', socket);
     },
@@ -82,9 +86,10 @@ interface ServerInput {
   readonly trust: { readonly ca?: string[]; readonly allowPartialTrustChain?: boolean };
   readonly pairs: ReadonlyMap<string, KeyPair>;
   readonly waiting: Waiting;
+  readonly refusals: Refusals;
 }
 
-function createTlsServer({ tls, asked, trust, pairs, waiting }: ServerInput): Server {
+function createTlsServer({ tls, asked, trust, pairs, waiting, refusals }: ServerInput): Server {
   const choice = chooseCertificates(tls.certificates);
   const context = {
     minVersion: tls.minVersion === '1.3' ? 'TLSv1.3' : 'TLSv1.2',
@@ -109,10 +114,10 @@ function createTlsServer({ tls, asked, trust, pairs, waiting }: ServerInput): Se
       try {
         const secret = choice.secretFor(foldServerName(name));
         const found = secret === undefined ? undefined : contexts.get(secret);
-        if (found === undefined) callback(new Error('no certificate serves this name'));
+        if (found === undefined) callback(refuseServerName());
         else callback(null, found);
       } catch {
-        callback(new Error('no certificate serves this name'));
+        callback(refuseServerName());
       }
     },
   });
@@ -123,7 +128,12 @@ function createTlsServer({ tls, asked, trust, pairs, waiting }: ServerInput): Se
   if (asked) server.on('keylog', (_, secure) => readChainFirst(secure, chains));
   server.on('secureConnection', secure => welcome(secure, chains.get(secure) ?? [], waiting));
   // Handshakes that fail are the client's affair; the socket is closed by then.
-  server.on('tlsClientError', (_, secure) => void secure.destroy());
+  server.on('tlsClientError', (error, secure) => {
+    const silent = waiting.get(peerOf(secure))?.raw.bytesRead === 0;
+    secure.destroy();
+    const nameless = fallback === undefined && typeof secure.servername !== 'string';
+    refuseHandshake(refusals, { error, nameless, silent });
+  });
   return server;
 }
 
@@ -143,7 +153,7 @@ function readChainFirst(secure: TLSSocket, chains: WeakMap<TLSSocket, readonly U
 function welcome(secure: TLSSocket, chain: readonly Uint8Array[], waiting: Waiting): void {
   secure.on('error', () => undefined);
   const peer = peerOf(secure);
-  const done = waiting.get(peer);
+  const done = waiting.get(peer)?.done;
   waiting.delete(peer);
   if (done === undefined) return void secure.destroy();
   try {
