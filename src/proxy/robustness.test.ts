@@ -32,7 +32,7 @@ describe('many at once', () => {
   test('each client gets its own bytes, however slowly it reads and however the app frames them', () => {
     const size = 1_500_000;
     const behave = (wire: Wire): void => {
-      void wire.take(/\r\n\r\n/).then(head => {
+      const serve = (head: string): void => {
         const n = Number(/\/open\/(\d+)/.exec(head)?.[1]);
         const body = pattern(n, size);
         if (n % 3 === 0) {
@@ -47,7 +47,9 @@ describe('many at once', () => {
           wire.send('0\r\n\r\n');
           behave(wire);
         } else wire.send('HTTP/1.1 200 OK\r\n\r\n').socket.end(body);
-      });
+      };
+      // A connection that ends asks for nothing more.
+      wire.take(/\r\n\r\n/).then(serve, () => undefined);
     };
     return play(behave, {}, async ({ world }) => {
       const download = (n: number): Promise<void> =>
