@@ -23,4 +23,10 @@ describe('a permitted request', () => {
     assert.match(body, /X-Forwarded-For: 127\.0\.0\.1\r\nX-Forwarded-Proto: http\r\n/);
     wire.socket.destroy();
   });
+
+  test('of HTTP/1.0 without Host reaches the app under its own authority, never under an empty one', async () => {
+    const body = await openWire(world.port).send('GET /open HTTP/1.0\r\n\r\n').takeAll();
+    assert.match(body, new RegExp(`GET /open HTTP/1\\.1\r\nHost: 127\\.0\\.0\\.1:${app.port}\r\n`));
+    assert.doesNotMatch(body, /X-Forwarded-Host/i);
+  });
 });

@@ -8,6 +8,7 @@ import type { ApiPlan, Route } from '../policy/model.ts';
 import type { RequestView } from '../policy/request.ts';
 import type { AppTarget } from './app-target.ts';
 import type { Exchange } from './exchange.ts';
+import { showAddress } from './binding.ts';
 import { reserveFor, type ActiveListener } from './listener.ts';
 import { describePeer } from './trusted-peers.ts';
 import { isTraceParent } from './request-id.ts';
@@ -60,7 +61,7 @@ function renderForwarded({ permit, exchange, active, view, target }: Forwarded):
   return renderRequest({
     method: head.method,
     target: query === '' ? path : `${path}?${query}`,
-    host: target.fixed?.host ?? sentHost(exchange),
+    host: target.fixed?.host ?? sentHost(exchange, target),
     fields: head,
     drop: trusted ? 0 : TRUSTED_PEER | TRUSTED_CERTIFICATE,
     reserved: trusted
@@ -74,8 +75,12 @@ function renderForwarded({ permit, exchange, active, view, target }: Forwarded):
   });
 }
 
-/** `Host` goes to the app unchanged (M2). The reader has made sure that there is at most one. */
-const sentHost = ({ head }: Exchange): string => findSingle(head, 'host') ?? '';
+/**
+ * `Host` goes to the app unchanged (M2). The reader has made sure that there is at most one; HTTP/1.0 may have none, and
+ * then matches no Api with hosts, so that the app's own authority is all that is known (RFC 9112 section 3.3).
+ */
+const sentHost = ({ head }: Exchange, { address }: AppTarget): string =>
+  findSingle(head, 'host') ?? showAddress(address);
 
 /** M4: the part of the path after basePath is appended to the URL's path; `/` appends nothing. */
 export function appendPath(prefix: string, api: Pick<ApiPlan, 'basePath'>, path: string): string {
