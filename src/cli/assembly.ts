@@ -8,6 +8,7 @@ import { compileSnapshot, type CompileOutput, type IdleObject } from '../policy/
 import type { Remembered } from '../policy/remembered.ts';
 import type { Generation } from '../proxy/generation.ts';
 import type { Violation } from '../api/violation.ts';
+import { describeKept } from '../sources/files.ts';
 import type { Resources } from '../sources/source.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
 import { createTokens, type TokenView } from '../tokens/tokens.ts';
@@ -72,7 +73,7 @@ export function createAssembly(options: AssemblyOptions): Assembly {
   let generation = 0;
   let views: Views | undefined;
   let publishedAt: number | undefined;
-  let inForce: Pick<CompileOutput, 'snapshot' | 'idle'> | undefined;
+  let inForce: Pick<CompileOutput, 'snapshot' | 'idle' | 'kept'> | undefined;
 
   function republish(): void {
     if (latest === undefined) return;
@@ -100,12 +101,12 @@ export function createAssembly(options: AssemblyOptions): Assembly {
     limits.keep(snapshot.counters);
     publish({ snapshot, material, limits, unserved: explainUnserved(compiled.idle), ...views });
     publishedAt = clock();
-    inForce = { snapshot, idle: compiled.idle };
-    report(snapshot.violations);
+    inForce = { snapshot, idle: compiled.idle, kept: compiled.kept };
+    report(snapshot.violations, compiled.kept);
   }
 
   /** What the compiler finds for the first time; the source has logged its own already. */
-  function report(violations: readonly Violation[]): void {
+  function report(violations: readonly Violation[], kept: readonly string[]): void {
     const before = reported;
     reported = new Set(violations.map(describeViolation));
     const fresh = violations.filter(violation => !before.has(describeViolation(violation)));
@@ -115,6 +116,7 @@ export function createAssembly(options: AssemblyOptions): Assembly {
       if (severity === 'error') telemetry.log.error(fields, 'configuration refused');
       else telemetry.log.warn(fields, 'configuration questionable');
     }
+    if (fresh.length > 0 && kept.length > 0) telemetry.log.warn({ kept }, describeKept(kept.length));
   }
 
   return {
@@ -124,8 +126,10 @@ export function createAssembly(options: AssemblyOptions): Assembly {
         telemetry.metrics.count('sallyport_policy_rejected_total');
       }
       if (!resources.complete) return;
+      const isSame = latest?.hash === resources.hash;
       latest = resources;
-      republish();
+      // What was refused is not in force, so nothing has changed.
+      if (!isSame) republish();
     },
     ready: async ms => views?.tokens.ready(ms),
     refreshMetrics() {
@@ -140,8 +144,11 @@ export function createAssembly(options: AssemblyOptions): Assembly {
       }
     },
     describe: () => ({
-      configuration: latest === undefined ? 'not loaded' : { hash: latest.hash },
+      ...(latest === undefined ? { configuration: 'not loaded' } : {}),
       problems: [...refused, ...(inForce?.snapshot.violations ?? [])].map(describeViolation),
+      kept: [...new Set([...(latest?.kept ?? []), ...(inForce?.kept ?? [])])].map(
+        object => `${object}: its last good content stays in force`,
+      ),
       idle: (inForce?.idle ?? []).map(({ object, why }) => `${object} ${why}`),
       issuers: views?.tokens.status() ?? [],
       trusts: views?.trust.status() ?? [],

@@ -48,6 +48,8 @@ export interface CompileWorkload {
 export interface CompileOutput {
   readonly snapshot: Snapshot;
   readonly remembered: Remembered;
+  /** `AuthPolicy shop/fleet`: in force with its last good generation, since the newest cannot be (S6). */
+  readonly kept: readonly string[];
   /** Objects that apply to nothing here, those of other namespaces included, with the reason. */
   readonly idle: readonly IdleObject[];
 }
@@ -89,6 +91,7 @@ export function compileSnapshot(input: CompileInput): CompileOutput {
       apis: rememberApis(apis, supporting),
       supporting,
     },
+    kept: [...new Set([...apis.kept.keys(), ...policies.kept])].sort(),
     idle: listIdle({ inventory, invalid: input.invalid, workload, served, active: listActive(policies, served) }),
   };
 }

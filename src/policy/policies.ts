@@ -23,6 +23,8 @@ export interface PolicySet {
   /** Those that say how denials look before a match is known (S5): cluster and namespace scope, not narrowed to Apis. */
   readonly unmatched: readonly Member[];
   readonly remembered: Remembered['policies'];
+  /** Identities of those that are in force with their last good generation. */
+  readonly kept: readonly string[];
   /** What last good policies name and may be gone. */
   readonly borrowed: readonly Supporting[];
 }
@@ -53,11 +55,15 @@ export function compilePolicies(context: PoliciesContext): PolicySet {
   const bodies = compileBodies(candidates, context);
   const remembered = new Map<string, LastPolicy>();
   const borrowed: Supporting[] = [];
+  const kept: string[] = [];
   const inForce = new Map<string, PolicyInForce>();
   const settle = (id: string, fresh: PolicyInForce | undefined, fallback: PolicyInForce | undefined): void => {
     const last = fresh === undefined ? context.remembered.policies.get(id) : rememberPolicy(fresh, context.supporting);
     if (last !== undefined) remembered.set(id, last);
-    if (fresh === undefined && last !== undefined) borrowed.push(last.plans);
+    if (fresh === undefined && last !== undefined) {
+      borrowed.push(last.plans);
+      kept.push(id);
+    }
     const policy = fresh ?? last?.policy ?? fallback;
     if (policy !== undefined) inForce.set(id, policy);
   };
@@ -70,15 +76,13 @@ export function compilePolicies(context: PoliciesContext): PolicySet {
     const id = identifyInvalid(invalid);
     if (!inForce.has(id)) settle(id, undefined, holdPolicy(invalid, workload));
   }
-  return createSet(apis, inForce, remembered, borrowed);
+  return { ...createSet(apis, inForce), remembered, borrowed, kept };
 }
 
 function createSet(
   apis: readonly ApiDraft[],
   inForce: ReadonlyMap<string, PolicyInForce>,
-  remembered: Remembered['policies'],
-  borrowed: readonly Supporting[],
-): PolicySet {
+): Omit<PolicySet, 'remembered' | 'borrowed' | 'kept'> {
   const policies = [...inForce.values()];
   const find = (targets: Targets): PolicyInForce => {
     const policy = inForce.get(targets.id);
@@ -104,8 +108,6 @@ function createSet(
       return [...new Set(own.map(find))];
     },
     unmatched,
-    remembered,
-    borrowed,
   };
 }
 

@@ -67,7 +67,6 @@ export function createProxy(deps: ProxyDeps): Proxy {
     listeners: listeners.map(describeListener),
     appConnections: pools.count(),
     notices: current?.snapshot.notices ?? [],
-    violations: current?.snapshot.violations ?? [],
     ...deps.describe?.(),
   });
 

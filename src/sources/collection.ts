@@ -14,6 +14,8 @@ import type { Resources } from './source.ts';
 export interface CollectedFile {
   readonly entries: readonly Entry[];
   readonly violations: readonly Violation[];
+  /** The newest content cannot be read: `entries` are older. */
+  readonly outdated?: boolean;
 }
 
 export interface Collection {
@@ -35,16 +37,18 @@ export function createCollection(): Collection {
 
   return {
     collect(files, complete) {
-      const { entries, violations } = chooseFirst(files);
+      const { entries, violations, outdated } = chooseFirst(files);
       const good = new Map<string, GoodEntry>();
       const invalid: InvalidObject[] = [];
+      const kept: string[] = [];
       for (const entry of entries) {
         const chosen = isGood(entry) ? countGeneration(entry, counted) : lastGood.get(entry.id);
+        if (chosen !== undefined && (!isGood(entry) || outdated.has(entry))) kept.push(entry.id);
         if (chosen !== undefined) good.set(entry.id, chosen);
         else if (entry.sort === 'invalid') invalid.push(entry.invalid);
       }
       lastGood = good;
-      return createResources([...good.values()], invalid, violations, complete);
+      return createResources([...good.values()], { invalid, kept: kept.sort(), violations, complete });
     },
   };
 }
@@ -52,18 +56,21 @@ export function createCollection(): Collection {
 const isGood = (entry: Entry): entry is GoodEntry => entry.sort !== 'invalid' && entry.sort !== 'broken';
 
 /** Of entries with the same id the first stays. */
-function chooseFirst(files: readonly CollectedFile[]): { entries: Entry[]; violations: Violation[] } {
+function chooseFirst(files: readonly CollectedFile[]) {
   const entries = new Map<string, Entry>();
   const violations: Violation[] = [];
+  const outdated = new Set<Entry>();
   for (const file of files) {
     violations.push(...file.violations);
     for (const entry of file.entries) {
       const first = entries.get(entry.id);
-      if (first === undefined) entries.set(entry.id, entry);
-      else violations.push(createDuplicate(entry, first));
+      if (first === undefined) {
+        entries.set(entry.id, entry);
+        if (file.outdated === true) outdated.add(entry);
+      } else violations.push(createDuplicate(entry, first));
     }
   }
-  return { entries: [...entries.values()], violations };
+  return { entries: [...entries.values()], violations, outdated };
 }
 
 function createDuplicate({ id, locate }: Entry, first: Entry): Violation {
@@ -93,9 +100,7 @@ function countGeneration(entry: GoodEntry, counted: Map<string, Counted>): GoodE
 
 function createResources(
   entries: readonly GoodEntry[],
-  invalid: readonly InvalidObject[],
-  violations: readonly Violation[],
-  complete: boolean,
+  { invalid, kept, violations, complete }: Pick<Resources, 'invalid' | 'kept' | 'violations' | 'complete'>,
 ): Resources {
   const objects: SallyportObject[] = [];
   const secrets = new Map<ObjectKey, Data>();
@@ -109,7 +114,8 @@ function createResources(
   const hash = digest(
     canonicalize({ complete, objects: describeObjects(objects), invalid, secrets, configMaps, namespaces }),
   );
-  return { complete, objects, invalid, material: createMaterial(secrets, configMaps), namespaces, hash, violations };
+  const material = createMaterial(secrets, configMaps);
+  return { complete, objects, invalid, kept, material, namespaces, hash, violations };
 }
 
 /** In an order of their own, so that moving an object to another file changes nothing. */

@@ -34,6 +34,8 @@ interface FileState {
   readonly signature: string;
   /** Of the newest content. */
   readonly violations: readonly Violation[];
+  /** Whether the newest content could be read. */
+  readonly readable: boolean;
   /** Absent: there never was readable content. */
   readonly lastReadable: FileContent | undefined;
 }
@@ -73,10 +75,11 @@ export function createFilesSource(options: FilesSourceOptions): Source {
   function collect(): Resources {
     const states = [...files.values()];
     complete ||= problem === undefined && states.length > 0 && states.every(file => file.lastReadable !== undefined);
-    const collected = states.map(({ lastReadable, violations }) => ({
+    const collected = states.map(({ lastReadable, violations, readable }) => ({
       // Before everything was readable once, nobody can tell which policies are missing, so none of them counts.
       entries: complete ? (lastReadable?.entries ?? []) : [],
       violations,
+      outdated: !readable || problem !== undefined,
     }));
     const ofFolder = problem === undefined ? [] : [{ entries: [], violations: [problem] }];
     return collection.collect([...collected, ...ofFolder], complete);
@@ -139,7 +142,7 @@ async function readChanged(
         ? { entries: [], violations: [read.violation], readable: false }
         : parseManifests(path, read.text, { defaultNamespace });
     const lastReadable = content.readable ? content : known?.lastReadable;
-    states.set(path, { signature, violations: content.violations, lastReadable });
+    states.set(path, { signature, violations: content.violations, readable: content.readable, lastReadable });
   }
   return states;
 }
@@ -150,6 +153,11 @@ function logResources(resources: Resources, directory: string, log: Log): void {
     if (severity === 'error') log.error(fields, 'configuration refused');
     else log.warn(fields, 'configuration questionable');
   }
-  const { objects, invalid, hash, complete } = resources;
-  log.info({ directory, objects: objects.length, invalid: invalid.length, complete, hash }, 'configuration read');
+  const { objects, invalid, kept, hash, complete } = resources;
+  const counts = { directory, objects: objects.length, invalid: invalid.length, complete, hash };
+  if (kept.length === 0) log.info(counts, 'configuration read');
+  else log.info({ ...counts, kept }, `configuration read, ${describeKept(kept.length)}`);
 }
+
+export const describeKept = (count: number): string =>
+  count === 1 ? '1 object kept at its last good content' : `${count} objects kept at their last good content`;

@@ -18,6 +18,8 @@ export interface Resources {
    * (S6): what they would apply to is 503 PolicyInvalid. `labels`, `targets` are what could be read of them.
    */
   readonly invalid: readonly InvalidObject[];
+  /** `AuthPolicy shop/fleet`: what stands here with its last good content, since the newest cannot be used (S6). */
+  readonly kept: readonly string[];
   readonly material: Material;
   /** Labels of the namespaces that the source knows, by name. */
   readonly namespaces: ReadonlyMap<string, Readonly<Record<string, string>>>;

@@ -31,7 +31,7 @@ export interface SidecarOptions {
 
 export type LogLine = Readonly<Record<string, unknown>>;
 
-const isConfigurationRead = (line: LogLine): boolean => line['msg'] === 'configuration read';
+const isConfigurationRead = (line: LogLine): boolean => String(line['msg']).startsWith('configuration read');
 
 export interface Reply {
   readonly status: number;
