@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
-import { SILENT } from '../telemetry/telemetry.ts';
+import { SILENT, type Log, type LogFields } from '../telemetry/telemetry.ts';
 import { createFilesSource } from './files.ts';
 import type { Resources } from './source.ts';
 
@@ -29,8 +29,8 @@ async function watchFolder(context: TestContext, files: Readonly<Record<string, 
   return watchDirectory(context, directory);
 }
 
-async function watchDirectory(context: TestContext, directory: string): Promise<Watched> {
-  const source = createFilesSource({ directory, log: SILENT.log, settleMs: 5, pollMs: 50 });
+async function watchDirectory(context: TestContext, directory: string, log: Log = SILENT.log): Promise<Watched> {
+  const source = createFilesSource({ directory, log, settleMs: 5, pollMs: 50 });
   let latest: Resources | undefined;
   let notify: () => void = () => undefined;
   await source.start(resources => {
@@ -92,6 +92,31 @@ describe('the files source', { timeout: 20_000 }, () => {
     const resources = await folder.until(r => r.violations.length > 0);
     assert.deepEqual(names(resources), ['shop/one@1', 'shop/two@2']);
     assert.deepEqual(resources.invalid, []);
+  });
+
+  it('names what it keeps at its last good content, and says so in the log', async context => {
+    const directory = await mkdtemp(join(tmpdir(), 'sallyport-files-'));
+    const lines: (readonly [message: string, kept: unknown])[] = [];
+    const log = { ...SILENT.log, info: (f: LogFields, message: string) => void lines.push([message, f['kept']]) };
+    const folder = await watchDirectory(context, directory, log);
+    await folder.write('a.yaml', policy('one', 1) + '---\n' + policy('two', 1));
+    await folder.write('b.yaml', policy('three', 1));
+    const before = await folder.until(r => r.objects.length === 3);
+    assert.deepEqual(before.kept, []);
+    await folder.write('a.yaml', policy('one', 0) + '---\n' + policy('two', 1));
+    assert.deepEqual((await folder.until(r => r.kept.length > 0)).kept, ['AuthPolicy shop/one']);
+    assert.deepEqual(lines.at(-1), [
+      'configuration read, 1 object kept at its last good content',
+      ['AuthPolicy shop/one'],
+    ]);
+    await folder.write('a.yaml', 'a: [');
+    const broken = await folder.until(r => r.kept.length > 1);
+    assert.deepEqual(broken.kept, ['AuthPolicy shop/one', 'AuthPolicy shop/two']);
+    assert.equal(broken.hash, before.hash);
+    assert.equal(lines.at(-1)?.[0], 'configuration read, 2 objects kept at their last good content');
+    await folder.write('a.yaml', policy('one', 1) + '---\n' + policy('two', 1));
+    assert.deepEqual((await folder.until(r => r.kept.length === 0)).kept, []);
+    assert.deepEqual(lines.at(-1), ['configuration read', undefined]);
   });
 
   it('hands on a bad object without last good content as invalid', async context => {
