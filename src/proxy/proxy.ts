@@ -12,7 +12,7 @@ import { createMemoryWatch } from './memory-watch.ts';
 import type { ProxyDeps, SocketAddress } from './options.ts';
 import { createPools } from './pools.ts';
 import { createRequestIds } from './request-id.ts';
-import { createServicePort, type ServicePort } from './service-port.ts';
+import { createServicePort, type ServiceOptions, type ServicePort } from './service-port.ts';
 import { createNameTable } from '../http/message.ts';
 import { createDate, type ProxyState, type Shared } from './shared.ts';
 import { createSweep } from './sweep.ts';
@@ -32,6 +32,9 @@ export interface Proxy {
   addresses(): readonly AddressInfo[];
   readonly healthAddress: AddressInfo | undefined;
 }
+
+const HEALTH_PORT: ServiceOptions = { takesBodies: false, patienceMs: 5000 };
+const ADMIN_SOCKET: ServiceOptions = { takesBodies: true, patienceMs: 10_000 };
 
 /** As much as Node reads at once. */
 const READ_BYTES = 64 * 1024;
@@ -70,7 +73,10 @@ export function createProxy(deps: ProxyDeps): Proxy {
     ...deps.describe?.(),
   });
 
-  const health = createServicePort(createHealthHandler({ problems: findProblems, exposition: deps.exposition }));
+  const health = createServicePort(
+    createHealthHandler({ problems: findProblems, exposition: deps.exposition }),
+    HEALTH_PORT,
+  );
   const admin = createServicePort(
     createAdminHandler({
       status,
@@ -78,6 +84,7 @@ export function createProxy(deps: ProxyDeps): Proxy {
       ...(deps.setLogLevel === undefined ? {} : { setLogLevel: deps.setLogLevel }),
       ...(deps.explain === undefined ? {} : { explain: deps.explain }),
     }),
+    ADMIN_SOCKET,
   );
   const { maxMemoryBytes: maxBytes, memory } = deps;
   if (maxBytes !== undefined) sweep.add(createMemoryWatch({ maxBytes, memory, state, log }));

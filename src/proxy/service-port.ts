@@ -28,8 +28,13 @@ export interface ServicePort {
 const LIMITS = { headBytes: 16 * 1024, headers: 64, targetBytes: 2048 } as const;
 const MOST_BODY = 1024 * 1024;
 const MOST_CONNECTIONS = 64;
-/** The whole request must come, and the answer be taken, within this time. */
-const PATIENCE_MS = 10_000;
+
+export interface ServiceOptions {
+  /** False: whoever sends a body is answered without it and disconnected, so that nothing of it is waited for or held. */
+  readonly takesBodies: boolean;
+  /** Milliseconds within which the whole request must come, and the answer be taken. */
+  readonly patienceMs: number;
+}
 
 export const asText = (status: number, body: string): ServiceReply => ({
   status,
@@ -38,17 +43,17 @@ export const asText = (status: number, body: string): ServiceReply => ({
 });
 
 /** The caller binds `server`. A handler that throws is 500 and says nothing. */
-export function createServicePort(handle: ServiceHandler): ServicePort {
+export function createServicePort(handle: ServiceHandler, options: ServiceOptions): ServicePort {
   const open = new Set<Socket>();
   const server = createServer({ noDelay: true, allowHalfOpen: true }, socket => {
     open.add(socket);
-    const timer = setTimeout(() => socket.destroy(), PATIENCE_MS);
+    const timer = setTimeout(() => socket.destroy(), options.patienceMs);
     socket.on('error', () => undefined);
     socket.on('close', () => {
       clearTimeout(timer);
       open.delete(socket);
     });
-    serve(socket, handle);
+    serve(socket, handle, options);
   });
   server.maxConnections = MOST_CONNECTIONS;
   return {
@@ -60,13 +65,15 @@ export function createServicePort(handle: ServiceHandler): ServicePort {
   };
 }
 
-function serve(socket: Socket, handle: ServiceHandler): void {
+function serve(socket: Socket, handle: ServiceHandler, { takesBodies }: ServiceOptions): void {
   const reader = createRequestReader(LIMITS);
   let head: RequestHead | undefined;
   let take: ((chunk: Buffer) => void) | undefined;
   const reply = (answer: ServiceReply): void => {
     take = () => undefined;
-    if (!socket.destroyed) socket.end(renderReply(answer, head?.method === 'HEAD'));
+    if (socket.destroyed) return;
+    socket.end(renderReply(answer, head?.method === 'HEAD'));
+    if (head !== undefined && hasBody(head) && !takesBodies) socket.destroySoon();
   };
   const finish = (request: ServiceRequest): void => {
     take = () => undefined;
@@ -80,6 +87,7 @@ function serve(socket: Socket, handle: ServiceHandler): void {
     if (progress.kind === 'error') return reply(asText(400, 'bad request\n'));
     if (progress.kind === 'more') return;
     head = progress.head;
+    if (!takesBodies && hasBody(head)) return finish({ method: head.method, path: head.path, body: '' });
     take = collectBody(head, body => (body === undefined ? reply(asText(413, 'too large\n')) : finish(body)));
     take(chunk.subarray(progress.consumed));
   };
@@ -88,6 +96,9 @@ function serve(socket: Socket, handle: ServiceHandler): void {
     if (head === undefined) socket.end();
   });
 }
+
+const hasBody = ({ framing }: RequestHead): boolean =>
+  framing.kind === 'chunked' || (framing.kind === 'length' && framing.length > 0);
 
 function collectBody(head: RequestHead, done: (request: ServiceRequest | undefined) => void): (chunk: Buffer) => void {
   const decoder = createBodyDecoder(head.framing);
