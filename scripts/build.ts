@@ -22,6 +22,33 @@ const evaluateLate: Plugin = {
   },
 };
 
+/**
+ * Takes what Node has built in as the object that it is. An ES module's `import` of it would read every member first,
+ * getters included, and so load what nobody uses (node:http: Node's own undici; node:fs: readline; node:crypto: WebCrypto).
+ */
+const takeBuiltinsWhole: Plugin = {
+  name: 'take-builtins-whole',
+  setup(bundler) {
+    bundler.onResolve({ filter: /^node:/ }, ({ path }) => ({ path, namespace: 'builtin' }));
+    bundler.onLoad({ filter: /.*/, namespace: 'builtin' }, ({ path }) => ({
+      contents: `module.exports = process.getBuiltinModule('${path}');`,
+    }));
+  },
+};
+
+/** Without them pino does all that we ask of it; they start worker threads. */
+const UNUSED = ['thread-stream'];
+const leaveOut: Plugin = {
+  name: 'leave-out',
+  setup(bundler) {
+    bundler.onResolve({ filter: new RegExp(`^(?:${UNUSED.join('|')})$`) }, ({ path }) => ({
+      path,
+      namespace: 'unused',
+    }));
+    bundler.onLoad({ filter: /.*/, namespace: 'unused' }, () => ({ contents: 'module.exports = {};' }));
+  },
+};
+
 /** Built beside the old one, which stays whole until the new one is. */
 const NEW = `dist-${process.pid}`;
 
@@ -35,7 +62,7 @@ await build({
   target: 'node24',
   minify: true,
   legalComments: 'none',
-  plugins: [evaluateLate],
+  plugins: [evaluateLate, takeBuiltinsWhole, leaveOut],
   // Packages written for CommonJS call `require` for what Node has built in.
   banner: {
     js: "import{createRequire as createRequireForBundle}from'node:module';const require=createRequireForBundle(import.meta.url);",
