@@ -28,7 +28,7 @@ export interface TokensOptions {
   readonly later?: Later;
   /** From 0 to 1, for jitter; default 0.5. */
   readonly random?: () => number;
-  /** Of the cache of verified tokens; default 10,000 entries and 32 MiB. */
+  /** Of the cache of verified tokens; default 20,000 entries and 64 MiB. */
   readonly cache?: VerifiedCacheLimits;
 }
 
@@ -55,7 +55,7 @@ export interface Tokens {
 }
 
 const MAX_CACHED_MS = 5 * 60 * 1000;
-const DEFAULT_LIMITS: VerifiedCacheLimits = { entries: 10_000, bytes: 32 * 1024 * 1024 };
+const DEFAULT_LIMITS: VerifiedCacheLimits = { entries: 20_000, bytes: 64 * 1024 * 1024 };
 
 export function createTokens(options: TokensOptions): Tokens {
   const { metrics, clock } = options;
