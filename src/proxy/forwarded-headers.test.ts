@@ -168,7 +168,7 @@ describe('headers of a trusted peer', () => {
       ...TRUSTED,
       trust: { strippedHeaders: () => new Set(names) },
     });
-    assert.doesNotMatch(await forwarded(['Client-Cert: :abc:'], stripped(['client-cert'])), /abc/);
+    assert.doesNotMatch(await forwarded(['Client-Cert: :abc:'], stripped(['client-cert'])), /client-cert/i);
     assert.match(await forwarded(['Client-Cert: :abc:'], stripped([])), /\r\nClient-Cert: :abc:\r\n/);
   });
 });
