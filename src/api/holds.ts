@@ -43,9 +43,10 @@ export function checkHolds(holds: StringSchema['holds'], text: string, field: st
       return checkPath(text, field, scene);
     case 'reference':
       return checkReference(text, field, scene);
+    case 'time':
+      return checkTime(text, field, scene);
     case 'headerName':
     case 'address':
-    case 'time':
     case 'cel':
     case 'template':
     case undefined:
@@ -77,6 +78,15 @@ function checkCidr(text: string, field: string, scene: Scene): boolean {
 function checkUrl(text: string, field: string, scene: Scene): boolean {
   if (URL.canParse(text)) return true;
   refuse(scene, field, `${quote(text)} is not a URL`, 'write scheme, host and path, for example https://a.example/x');
+  return false;
+}
+
+/** The pattern lets 31 February through. */
+function checkTime(text: string, field: string, scene: Scene): boolean {
+  const day = Date.parse(`${text.slice(0, 10)}T00:00:00Z`);
+  const isReal = !Number.isNaN(day) && new Date(day).toISOString().startsWith(text.slice(0, 10));
+  if (isReal && !Number.isNaN(Date.parse(text))) return true;
+  refuse(scene, field, `${quote(text)} is no moment of the calendar`, 'write a time such as 2027-01-31T00:00:00Z');
   return false;
 }
 

@@ -178,6 +178,7 @@ const TEXTS: Readonly<Record<string, string>> = {
   settableHeader: 'header name',
   reference: 'object name',
   pathTemplate: 'path',
+  time: 'time (RFC 3339)',
 };
 const describeText = (holds: string | undefined): string => (holds === undefined ? 'text' : (TEXTS[holds] ?? 'text'));
 

@@ -4,6 +4,7 @@ import { createDevices, type DeviceView } from '../devices/devices.ts';
 import { createLimits } from '../limits/limits.ts';
 import { createLookup } from '../material/material.ts';
 import type { Fetcher } from '../outbound/fetcher.ts';
+import { isInForce } from '../policy/allowances.ts';
 import { compileSnapshot, type CompileOutput, type IdleObject } from '../policy/compile.ts';
 import type { Remembered } from '../policy/remembered.ts';
 import type { Generation } from '../proxy/generation.ts';
@@ -136,7 +137,8 @@ export function createAssembly(options: AssemblyOptions): Assembly {
       views?.tokens.status(); // sets the ages of keys
       const { metrics } = telemetry;
       metrics.gauge('sallyport_policy_generation', generation);
-      metrics.gauge('sallyport_allowances_active', 0); // allowances open intercepted ports: not in this version
+      const allowances = inForce?.snapshot.allowances.filter(allowance => isInForce(allowance, clock())) ?? [];
+      metrics.gauge('sallyport_allowances_active', allowances.length);
       if (publishedAt !== undefined) metrics.gauge('sallyport_policy_age_seconds', (clock() - publishedAt) / 1000);
       for (const { key, certificate } of views?.credentials.status() ?? []) {
         if (certificate === undefined) continue;

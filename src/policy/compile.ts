@@ -142,8 +142,9 @@ function freeze(input: CompileInput, { listeners, plans, policies, errors, serve
     deviceServices: plans.services,
     credentials: plans.credentials,
     counters: collectCounters(served),
+    allowances: policies.allowances,
     errorsBeforeMatch: errors,
-    notices: collectNotices([...used], plans, listeners),
+    notices: collectNotices([...used], plans, listeners, policies.allowances),
     violations: report.violations,
   };
 }

@@ -66,12 +66,27 @@ export interface Snapshot {
   readonly credentials: ReadonlyMap<ObjectKey, CredentialPlan>;
   /** Names of the rateLimit counters in force (CompiledRateLimit.counter): counters of other names may be forgotten. */
   readonly counters: ReadonlySet<string>;
+  /** What cluster policies let this namespace leave open (S9), ended ones included; see allowances.ts. */
+  readonly allowances: readonly AllowancePlan[];
   /** How denials look before a match is known (S5). */
   readonly errorsBeforeMatch: ErrorsPlan;
   /** Everything that status must show although it is allowed: audiences [Any], revocation Disabled, acceptAddressTrust … */
   readonly notices: readonly string[];
   /** Warnings, and the errors whose objects fell back to their last good generation or are held as invalid. */
   readonly violations: readonly Violation[];
+}
+
+/** One allowance that the policies in force give to the workload’s namespace (S9). */
+export interface AllowancePlan {
+  /** Name of the ClusterAuthPolicy that says it. */
+  readonly policy: string;
+  /** `defaultAction: Allow`: connections to ports that no Api selects pass unjudged. */
+  readonly opensUnselectedPorts: boolean;
+  readonly excludePorts: readonly number[];
+  readonly udpPorts: readonly number[];
+  readonly privilegedContainers: boolean;
+  /** Milliseconds since the epoch; Infinity: it has no end. */
+  readonly until: number;
 }
 
 export interface ListenerTls {

@@ -1,19 +1,22 @@
 /** Notices: what is allowed, and yet everybody should see. Status prints them. */
+import { describeAllowance } from './allowances.ts';
 import { listAuthentication } from './header-names.ts';
 import type { PolicyInForce } from './in-force.ts';
-import type { ListenerPlan, TrustPlan, IssuerPlan } from './model.ts';
+import type { AllowancePlan, ListenerPlan, TrustPlan, IssuerPlan } from './model.ts';
 import type { Supporting } from './supporting.ts';
 
 export function collectNotices(
   policies: readonly PolicyInForce[],
   { trusts, issuers }: Supporting,
   listeners: ReadonlyMap<number, ListenerPlan>,
+  allowances: readonly AllowancePlan[],
 ): readonly string[] {
   const notices = [
     ...policies.flatMap(noticePolicy),
     ...[...trusts.values()].flatMap(noticeTrust),
     ...[...issuers.values()].flatMap(noticeIssuer),
     ...[...listeners.values()].flatMap(noticeListener),
+    ...allowances.map(describeAllowance),
   ];
   return [...new Set(notices)].sort();
 }

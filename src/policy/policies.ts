@@ -1,5 +1,6 @@
 /** The policies in force: compiled in what surrounds them, or their last good generation, or held as invalid (S6). */
 import type { InvalidObject } from '../api/object.ts';
+import { listAllowances } from './allowances.ts';
 import type { ApiDraft } from './apis.ts';
 import { foldName } from '../http/head.ts';
 import { createGroups, findSurroundings, type Group } from './groups.ts';
@@ -7,6 +8,7 @@ import { listWrittenHeaders } from './header-names.ts';
 import { describePolicy, isBroader, type PolicyInForce } from './in-force.ts';
 import { holdPolicy } from './invalid-objects.ts';
 import { identifyInvalid, type Inventory } from './inventory.ts';
+import type { AllowancePlan } from './model.ts';
 import type { Member } from './overrides.ts';
 import { compileBody, describeP13, type PolicyBody } from './policy-body.ts';
 import type { Needs } from './step-compiler.ts';
@@ -20,6 +22,8 @@ export interface PolicySet {
   readonly groups: readonly Group[];
   readonly policyOf: (participation: Participation) => PolicyInForce;
   readonly policiesOf: (api: ApiDraft) => readonly PolicyInForce[];
+  /** In the order of their names. */
+  readonly allowances: readonly AllowancePlan[];
   /** Those that say how denials look before a match is known (S5): cluster and namespace scope, not narrowed to Apis. */
   readonly unmatched: readonly Member[];
   readonly remembered: Remembered['policies'];
@@ -76,13 +80,23 @@ export function compilePolicies(context: PoliciesContext): PolicySet {
     const id = identifyInvalid(invalid);
     if (!inForce.has(id)) settle(id, undefined, holdPolicy(invalid, workload));
   }
-  return { ...createSet(apis, inForce), remembered, borrowed, kept };
+  return { ...createSet(apis, inForce), allowances: collectAllowances(inForce, workload), remembered, borrowed, kept };
+}
+
+/** An invalid policy without a last good generation allows nothing. */
+function collectAllowances(
+  inForce: ReadonlyMap<string, PolicyInForce>,
+  { namespaceLabels }: Workload,
+): readonly AllowancePlan[] {
+  return [...inForce.values()].flatMap(({ key, body, object }) =>
+    body === undefined || object?.kind !== 'ClusterAuthPolicy' ? [] : listAllowances(key, object.spec, namespaceLabels),
+  );
 }
 
 function createSet(
   apis: readonly ApiDraft[],
   inForce: ReadonlyMap<string, PolicyInForce>,
-): Omit<PolicySet, 'remembered' | 'borrowed' | 'kept'> {
+): Omit<PolicySet, 'allowances' | 'remembered' | 'borrowed' | 'kept'> {
   const policies = [...inForce.values()];
   const find = (targets: Targets): PolicyInForce => {
     const policy = inForce.get(targets.id);

@@ -352,15 +352,27 @@ spec: {}
 `,
       'file.yaml:3:metadata.namespace: the kind is cluster-scoped and has no namespace, remove it',
     ],
-    'allowances, which are not built yet': [
+    'allowances that say nothing, never end or end on no day': [
       manifest`
 apiVersion: sallyport.dev/v1alpha1
 kind: ClusterAuthPolicy
 metadata: {name: a}
 spec:
-  allowances: [{excludePorts: [9090]}]
+  allowances:
+  - {defaultAction: Allow}
+  - {until: 2027-01-31T00:00:00Z}
+  - {excludePorts: [9090, 9090]}
+  - {udpPorts: [0], until: 2027-02-30T00:00:00Z}
+  - {privilegedContainers: true, until: tomorrow}
+  - {defaultAction: Deny, until: 2027-01-31T00:00:00Z}
 `,
-      'file.yaml:5:spec.allowances: allowances open intercepted ports, and interception is not built yet, remove it',
+      'file.yaml:6:spec.allowances[0].until: defaultAction: Allow needs an end, write until: with the time at which the ports are closed again',
+      'file.yaml:7:spec.allowances[1]: has none of defaultAction, excludePorts, udpPorts and privilegedContainers, write at least one of them',
+      'file.yaml:8:spec.allowances[2].excludePorts[1]: 9090 is already used by item 0, remove it',
+      'file.yaml:9:spec.allowances[3].udpPorts[0]: 0 is out of bounds, write a whole number from 1 to 65535',
+      'file.yaml:9:spec.allowances[3].until: "2027-02-30T00:00:00Z" is no moment of the calendar, write a time such as 2027-01-31T00:00:00Z',
+      'file.yaml:10:spec.allowances[4].until: "tomorrow" is not allowed here, write a time such as 2027-01-31T00:00:00Z',
+      'file.yaml:11:spec.allowances[5].defaultAction: "Deny" is not known, write Allow',
     ],
   }));
 

@@ -14,6 +14,7 @@ import {
   type Infer,
 } from '../schema.ts';
 import { REASON_NAMES } from '../reasons.ts';
+import { allowance } from './allowance.ts';
 import { requestStep, responseStep } from './steps.ts';
 import {
   labelSelector,
@@ -171,9 +172,10 @@ export const clusterAuthPolicySpec = object(
       unbuilt('sharedStore is not built yet', { description: 'The store of limits with scope Shared.' }),
     ),
     allowances: optional(
-      unbuilt('allowances open intercepted ports, and interception is not built yet', {
-        description: 'What namespaces may leave open.',
-        shape: 'list',
+      list(allowance, {
+        description: 'What namespaces may leave open: only cluster-scoped objects can weaken.',
+        minItems: 1,
+        maxItems: 64,
       }),
     ),
   },

@@ -124,6 +124,16 @@ export const keyRef = object(
 );
 export type KeyRef = Infer<typeof keyRef>;
 
+/** A moment, as Kubernetes writes it (RFC 3339, seconds). */
+export const timestamp = string({
+  description: 'A moment.',
+  example: '2027-01-31T00:00:00Z',
+  maxLength: 25,
+  pattern: '^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(Z|[+-][0-9]{2}:[0-9]{2})$',
+  patternText: 'a time such as 2027-01-31T00:00:00Z',
+  holds: 'time',
+});
+
 /** Exactly one of a Secret's and a ConfigMap's key: for material that is never written in the policy itself. */
 export const materialRef = object(
   {

@@ -84,6 +84,7 @@ export function makeGeneration(parts: WorldParts = {}, number = 1, port = 8080):
     listeners: new Map([[port, plan]]),
     reservedHeaders: new Set(),
     counters: new Set<string>(),
+    allowances: [],
     issuers: new Map(),
     trusts: new Map(),
     deviceServices: new Map(),
