@@ -5,13 +5,14 @@ import { showAddress } from './binding.ts';
 import type { Generation } from './generation.ts';
 import type { Listener } from './listener.ts';
 import type { AppAddress } from './options.ts';
+import { describeUnserved } from './ingress.ts';
 import { findAddress } from './pools.ts';
 
 export interface Announcer {
   /** Once, when every address is bound. */
-  start(listeners: readonly Listener[]): void;
+  start(listeners: Iterable<Listener>): void;
   /** A generation came into force. Says what a generation lacks once. */
-  warn(listeners: readonly Listener[], generation: Generation): void;
+  warn(listeners: Iterable<Listener>, generation: Generation): void;
 }
 
 /** Reasons that one line tells. */
@@ -37,9 +38,6 @@ export function createAnnouncer(apps: readonly AppAddress[], log: Log): Announce
     },
   };
 }
-
-/** Why the sidecar is not ready; holds nothing but what the command line says. */
-export const describeUnserved = ({ name }: Listener): string => `no Api serves ${name}`;
 
 function findCause({ name }: Listener, { snapshot, unserved = [] }: Generation): string {
   const served = [...snapshot.listeners.values()].filter(({ held }) => held !== true);

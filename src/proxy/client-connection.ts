@@ -28,6 +28,8 @@ export interface ClientSocket {
   readonly raw: Socket;
   /** Folded text of the peer's address. */
   readonly peer: string;
+  /** The address of the pod that it connected to; absent where the app is elsewhere in any case. */
+  readonly dialled?: string;
   /** Absent on plaintext. */
   readonly handshake?: Handshake;
 }
@@ -39,6 +41,7 @@ export class ClientConnection implements Sweepable {
   /** The TCP socket, the same as `socket` on plaintext. */
   readonly raw: Socket;
   readonly peer: string;
+  readonly dialled: string | undefined;
   readonly handshake: Handshake | undefined;
   /** Whether the peer's address is a trusted one, remembered for the generation it was worked out for. */
   peerTrust: { readonly active: ActiveListener; readonly trusted: boolean } | undefined;
@@ -68,6 +71,7 @@ export class ClientConnection implements Sweepable {
     this.socket = client.socket;
     this.raw = client.raw;
     this.peer = client.peer;
+    this.dialled = client.dialled;
     this.handshake = client.handshake;
     this.#restingSince = shared.monotonic();
     // The first request gets the clock of a head from the start: a silent connection is not an idle one yet.

@@ -1,16 +1,14 @@
-/** One address that clients connect to: accepts within bounds, tells TLS from plaintext, hands over to connections. */
-import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+/** One port as clients see it: accepts within bounds, tells TLS from plaintext, hands over to connections. */
+import type { Socket } from 'node:net';
 import type { ApiLimits } from '../api/kinds/api.ts';
 import { foldName } from '../http/head.ts';
 import { DEFAULT_LIMITS } from '../policy/default-limits.ts';
-import type { ListenerPlan } from '../policy/model.ts';
+import type { ListenerPlan, Snapshot } from '../policy/model.ts';
 import type { Peer } from '../trust/trust.ts';
-import { explainBinding, showAddress } from './binding.ts';
-import { ClientConnection } from './client-connection.ts';
+import { ClientConnection, type ClientSocket } from './client-connection.ts';
 import { foldAddress } from './client-address.ts';
-import { findPlan, type Generation } from './generation.ts';
-import type { ListenAddress } from './options.ts';
-import { createRefusals, type RefusedWhy } from './refusals.ts';
+import type { Generation } from './generation.ts';
+import type { Refusals, RefusedWhy } from './refusals.ts';
 import { resetSocket } from './reset-socket.ts';
 import type { Shared } from './shared.ts';
 import { chooseCertificates, type CertificateChoice } from './tls-certificates.ts';
@@ -29,39 +27,50 @@ export interface ActiveListener {
 }
 
 export interface Listener {
-  /** Where it listens, as the command line says it: `127.0.0.1:8443`. */
+  /** Where clients find it: `127.0.0.1:8443`, `port 8080`. */
   readonly name: string;
   /** Undefined: no policy yet, or no Api on this port. */
   readonly active: ActiveListener | undefined;
   /** A generation is in force and has no Api for this port (M1), or none that could be parsed (S6). */
   readonly unserved: boolean;
   readonly limits: ApiLimits;
-  readonly address: AddressInfo | undefined;
   readonly connections: ReadonlySet<ClientConnection>;
   /** Whether every certificate of the port could be read, now or before. */
   readonly ready: boolean;
+  /** Accepted, with a handshake under way, or open. */
+  readonly sockets: number;
   publish(generation: Generation): void;
-  start(): Promise<void>;
-  /** Stops accepting; connections stay. */
+  /** `dialled` is the address of the pod that the client connected to, where the app is reached at it. */
+  accept(socket: Socket, dialled?: string): void;
+  /** Ends handshakes; connections stay. */
   stop(): void;
   forget(connection: ClientConnection): void;
 }
+
+/** What is known of a connection before its first byte. */
+type Arrival = Omit<ClientSocket, 'socket' | 'handshake'>;
 
 const SECOND = 1000;
 /** A client that says nothing on a port that serves TLS and plaintext is not waited for longer. */
 const FIRST_BYTE_MS = 10 * SECOND;
 const TLS_HANDSHAKE_RECORD = 0x16;
 
-export function createListener(listen: ListenAddress, shared: Shared): Listener {
+export interface ListenerOptions {
+  readonly name: () => string;
+  readonly findPlan: (snapshot: Snapshot) => ListenerPlan | undefined;
+  readonly shared: Shared;
+  /** Of the address that it accepts from. */
+  readonly refusals: Refusals;
+}
+
+export function createListener({ name, findPlan, shared, refusals }: ListenerOptions): Listener {
   const { log } = shared.telemetry;
-  const refusals = createRefusals(shared.telemetry, shared.monotonic);
   const connections = new Set<ClientConnection>();
   const perPeer = new Map<string, number>();
   const sockets = new Set<Socket>();
   let active: ActiveListener | undefined;
   let acceptor: TlsAcceptor | undefined;
   let published = false;
-  let server: Server | undefined;
 
   const refuse = (socket: Socket, why: RefusedWhy): undefined => {
     refusals(why);
@@ -69,8 +78,8 @@ export function createListener(listen: ListenAddress, shared: Shared): Listener 
     resetSocket(socket);
   };
 
-  const serve = (socket: Socket, raw: Socket, peer: string, handshake?: ClientConnection['handshake']): void => {
-    const client = { socket, raw, peer, ...(handshake === undefined ? {} : { handshake }) };
+  const serve = (arrival: Arrival, socket: Socket, handshake?: ClientConnection['handshake']): void => {
+    const client = { ...arrival, socket, ...(handshake === undefined ? {} : { handshake }) };
     connections.add(new ClientConnection(client, listener, shared));
   };
 
@@ -93,28 +102,18 @@ export function createListener(listen: ListenAddress, shared: Shared): Listener 
     return peer;
   };
 
-  const acceptTls = (socket: Socket, peer: string): void => {
+  const acceptTls = (arrival: Arrival): void => {
     // No policy, no certificate: nothing can be said to such a client.
     if (acceptor === undefined) {
       refusals('TlsHandshake', 'NO_POLICY');
-      return void socket.destroy();
+      return void arrival.raw.destroy();
     }
-    acceptor.accept(socket, (secure, handshake) => serve(secure, socket, peer, handshake));
-  };
-
-  const accept = (socket: Socket): void => {
-    socket.on('error', () => undefined);
-    const peer = admit(socket);
-    if (peer === undefined) return;
-    const tls = active?.plan.tls;
-    if (published && tls === undefined) return serve(socket, socket, peer);
-    if (tls?.mode === 'Terminate') return acceptTls(socket, peer);
-    awaitFirstByte(socket, isTls => (isTls ? acceptTls(socket, peer) : serve(socket, socket, peer)));
+    acceptor.accept(arrival.raw, (secure, handshake) => serve(arrival, secure, handshake));
   };
 
   const listener: Listener = {
     get name() {
-      return showAddress({ host: listen.host, port: listener.address?.port ?? listen.port });
+      return name();
     },
     get active() {
       return active;
@@ -125,17 +124,16 @@ export function createListener(listen: ListenAddress, shared: Shared): Listener 
     get limits() {
       return active?.plan.limits ?? DEFAULT_LIMITS;
     },
-    get address() {
-      const address = server?.address();
-      return typeof address === 'object' && address !== null ? address : undefined;
-    },
     connections,
     get ready() {
       return acceptor?.ready ?? true;
     },
+    get sockets() {
+      return sockets.size;
+    },
     publish: generation => {
       published = true;
-      const plan = findPlan(generation.snapshot, listen.apiPort, listener.address?.port ?? listen.port);
+      const plan = findPlan(generation.snapshot);
       active = plan === undefined ? undefined : activate(generation, plan);
       if (plan?.tls === undefined) acceptor = undefined;
       else {
@@ -143,21 +141,17 @@ export function createListener(listen: ListenAddress, shared: Shared): Listener 
         acceptor.publish(plan.tls, generation);
       }
     },
-    start: () =>
-      new Promise((resolve, reject) => {
-        server = createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 });
-        server.on('connection', accept);
-        const fail = (error: unknown): void => reject(explainBinding(`--listen ${showAddress(listen)}`, error));
-        server.once('error', fail);
-        server.listen({ host: listen.host, port: listen.port, backlog: 4096 }, () => {
-          server?.off('error', fail);
-          // EMFILE and the like: connections are lost, the process is not.
-          server?.on('error', () => log.warn({ address: listen.host, port: listen.port }, 'accepting failed'));
-          resolve();
-        });
-      }),
+    accept: (raw, dialled) => {
+      raw.on('error', () => undefined);
+      const peer = admit(raw);
+      if (peer === undefined) return;
+      const arrival = { raw, peer, ...(dialled === undefined ? {} : { dialled }) };
+      const tls = active?.plan.tls;
+      if (published && tls === undefined) return serve(arrival, raw);
+      if (tls?.mode === 'Terminate') return acceptTls(arrival);
+      awaitFirstByte(raw, isTls => (isTls ? acceptTls(arrival) : serve(arrival, raw)));
+    },
     stop: () => {
-      server?.close();
       // Whoever has not even finished a handshake has nothing in flight.
       const served = new Set([...connections].map(connection => connection.raw));
       for (const socket of sockets) if (!served.has(socket)) socket.destroy();

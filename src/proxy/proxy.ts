@@ -2,12 +2,12 @@
 import type { AddressInfo } from 'node:net';
 import { createAddressGuard, createGuardedLookup } from '../outbound/address.ts';
 import { bindAdminSocket, createAdminHandler } from './admin.ts';
-import { createAnnouncer, describeUnserved } from './announce.ts';
+import { createAnnouncer } from './announce.ts';
 import { explainBinding, showAddress } from './binding.ts';
 import { endConnections } from './drain.ts';
 import type { Generation } from './generation.ts';
 import { createHealthHandler } from './health.ts';
-import { createListener, type Listener } from './listener.ts';
+import { createFixedIngress } from './ingress.ts';
 import { createMemoryWatch } from './memory-watch.ts';
 import type { ProxyDeps, SocketAddress } from './options.ts';
 import { createPools } from './pools.ts';
@@ -44,7 +44,7 @@ export function createProxy(deps: ProxyDeps): Proxy {
   const shared = createShared(deps, state);
   const { pools, sweep } = shared;
   const { log, metrics } = deps.telemetry;
-  const listeners: Listener[] = deps.listen.map(listen => createListener(listen, shared));
+  const ingress = createFixedIngress(deps.listen, shared);
   let current: Generation | undefined;
   let started = false;
   let stopping = false;
@@ -52,8 +52,8 @@ export function createProxy(deps: ProxyDeps): Proxy {
 
   const findProblems = (): readonly string[] => [
     ...(current === undefined ? ['no policy is loaded'] : []),
-    ...listeners.filter(listener => listener.unserved).map(describeUnserved),
-    ...(listeners.every(listener => listener.ready) ? [] : ['a certificate of a listener is missing']),
+    ...ingress.problems(),
+    ...([...ingress.listeners()].every(({ ready }) => ready) ? [] : ['a certificate of a listener is missing']),
     ...(state.draining ? ['draining'] : []),
   ];
   const drain = (): void => {
@@ -67,7 +67,7 @@ export function createProxy(deps: ProxyDeps): Proxy {
     notReady: findProblems(),
     draining: state.draining,
     overloaded: state.overloaded,
-    listeners: listeners.map(describeListener),
+    ...ingress.status(),
     appConnections: pools.count(),
     notices: current?.snapshot.notices ?? [],
     ...deps.describe?.(),
@@ -91,7 +91,7 @@ export function createProxy(deps: ProxyDeps): Proxy {
   sweep.add({
     sweep: () => {
       let count = 0;
-      for (const { connections } of listeners) count += connections.size;
+      for (const { connections } of ingress.listeners()) count += connections.size;
       metrics.gauge('sallyport_connections', count);
     },
   });
@@ -99,26 +99,24 @@ export function createProxy(deps: ProxyDeps): Proxy {
   return {
     start: async () => {
       try {
-        await Promise.all(listeners.map(listener => listener.start()));
+        await ingress.start();
         if (deps.health !== undefined) await bindHealth(health, deps.health);
         if (deps.adminSocket !== undefined) await bindAdminSocket(admin.server, deps.adminSocket);
       } catch (error) {
-        for (const listener of listeners) listener.stop();
+        ingress.stop();
         health.close();
         admin.close();
         throw error;
       }
-      // The port that was bound may be what finds the Api.
-      if (current !== undefined) for (const listener of listeners) listener.publish(current);
       started = true;
-      announcer.start(listeners);
-      if (current !== undefined) announcer.warn(listeners, current);
+      announcer.start(ingress.listeners());
+      if (current !== undefined) announcer.warn(ingress.listeners(), current);
       sweep.start();
     },
     publish: generation => {
       current = generation;
-      for (const listener of listeners) listener.publish(generation);
-      if (started) announcer.warn(listeners, generation);
+      ingress.publish(generation);
+      if (started) announcer.warn(ingress.listeners(), generation);
       pools.markStale();
       sweep.run();
     },
@@ -127,14 +125,14 @@ export function createProxy(deps: ProxyDeps): Proxy {
       if (stopping) return;
       stopping = true;
       state.draining = true;
-      await endConnections(listeners, timeoutMs);
+      await endConnections(ingress, timeoutMs);
       pools.close();
       sweep.stop();
       health.close();
       admin.close();
     },
     status,
-    addresses: () => listeners.flatMap(listener => listener.address ?? []),
+    addresses: () => ingress.addresses(),
     get healthAddress() {
       const address = health.server.address();
       return typeof address === 'object' && address !== null ? address : undefined;
@@ -155,16 +153,6 @@ function createShared(deps: ProxyDeps, state: ProxyState): Shared {
   const ids = createRequestIds(deps.randomBytes);
   const names = createNameTable();
   return { telemetry, clock, monotonic, ids, pools, sweep, state, names, date: createDate(clock) };
-}
-
-function describeListener({ address, active, connections, ready }: Listener): Readonly<Record<string, unknown>> {
-  return {
-    address: address === undefined ? '' : `${address.address}:${address.port}`,
-    apiPort: active?.plan.port ?? 0,
-    tls: active?.plan.tls?.mode ?? 'None',
-    connections: connections.size,
-    ready,
-  };
 }
 
 function bindHealth({ server }: ServicePort, { host, port }: SocketAddress): Promise<void> {
