@@ -31,7 +31,12 @@ export function createServerSocket({ host, port, what, accept, log }: ServerSock
     },
     start: () =>
       new Promise((resolve, reject) => {
-        const made = createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 });
+        const made = createServer({
+          allowHalfOpen: true,
+          noDelay: true,
+          keepAlive: true,
+          keepAliveInitialDelay: 60_000,
+        });
         server = made;
         made.on('connection', accept);
         const fail = (error: unknown): void => reject(explainBinding(what, error));
