@@ -1,5 +1,6 @@
 /** Checks that a pattern cannot state and that need no other object: addresses, URLs, references, headers. */
 import { formatCidr, isIpv4Mapped, maskCidr, parseCidr, parseIpv4, parseIpv6 } from './cidr.ts';
+import { parseAddressRange, type RangeProblem } from './address-range.ts';
 import type { StringSchema } from './schema.ts';
 import { refuse, type Scene } from './scene.ts';
 import { quote } from './words.ts';
@@ -35,6 +36,8 @@ export function checkHolds(holds: StringSchema['holds'], text: string, field: st
   switch (holds) {
     case 'cidr':
       return checkCidr(text, field, scene);
+    case 'addressRange':
+      return checkRange(text, field, scene);
     case 'url':
       return checkUrl(text, field, scene);
     case 'settableHeader':
@@ -73,6 +76,21 @@ function checkCidr(text: string, field: string, scene: Scene): boolean {
     return false;
   }
   return true;
+}
+
+const RANGE_PROBLEMS: Readonly<Record<Exclude<RangeProblem, 'host bits'>, readonly [problem: string, fix: string]>> = {
+  'not an address': ['is not an address or range', 'write 203.0.113.7, 203.0.113.0/24 or 198.51.100.7-198.51.100.20'],
+  'families differ': ['is a range from IPv4 to IPv6', 'write both ends in one form'],
+  backwards: ['is a range that ends before it begins', 'write the lower address first'],
+};
+
+function checkRange(text: string, field: string, scene: Scene): boolean {
+  const range = parseAddressRange(text);
+  if (typeof range === 'object') return true;
+  if (range === 'host bits') return checkCidr(text, field, scene);
+  const [problem, fix] = RANGE_PROBLEMS[range];
+  refuse(scene, field, `${quote(text)} ${problem}`, fix);
+  return false;
 }
 
 function checkUrl(text: string, field: string, scene: Scene): boolean {

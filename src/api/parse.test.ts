@@ -148,10 +148,6 @@ describe('parsing an object', () => {
       step({ when: null, authorize: { deny: [{ expression: 'true' }] } }),
       'spec.request[0].when: is empty, but text is wanted, give it a value, or remove the field',
     ],
-    'a step that is not built': [
-      step({ ipFilter: { allow: [] } }),
-      'spec.request[0].ipFilter: the step ipFilter is not built yet, remove it',
-    ],
     'a value that is not built': [
       manifest('Api', { ...MINIMAL.Api, protocol: 'HTTP2' }),
       'spec.protocol: HTTP/2 is not built yet: Auto means HTTP/1.1, write Auto or HTTP1',

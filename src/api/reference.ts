@@ -174,6 +174,7 @@ const TEXTS: Readonly<Record<string, string>> = {
   template: '[template](expressions.md#templates)',
   url: 'URL',
   cidr: 'address range',
+  addressRange: 'address or range',
   headerName: 'header name',
   settableHeader: 'header name',
   reference: 'object name',

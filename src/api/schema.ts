@@ -49,6 +49,8 @@ export interface StringSchema extends Schema<string> {
     | 'template'
     | 'url'
     | 'cidr'
+    /** An address, a CIDR or FIRST-LAST. */
+    | 'addressRange'
     /** A header that is read. */
     | 'headerName'
     /** A header that is written or removed: framing and hop-by-hop names are refused (P13). */

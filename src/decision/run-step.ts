@@ -1,5 +1,6 @@
 /** One step of a pipeline: what it asks for, what it finds, and why it objects. */
 import type { CompiledJwt, CompiledStep } from '../policy/steps.ts';
+import { filterAddress } from './address-step.ts';
 import type { Passed } from './attempt.ts';
 import { tryAnyOf } from './any-of-step.ts';
 import { authorize } from './authorize-step.ts';
@@ -93,6 +94,8 @@ export function runStep(run: Run, step: RunnableStep): Result {
       return runAnyOf(run, step);
     case 'deviceAuth':
       return runDevice(run, step);
+    case 'ipFilter':
+      return conclude(run, step, filterAddress(run, step.ipFilter));
     case 'rateLimit':
       return countCall(run, step, step.rateLimit);
     case 'authorize':

@@ -108,6 +108,7 @@ function overrideStep(step: CompiledStep, isOwned: (name: string) => boolean): C
     case 'clientCertificate':
     case 'deviceAuth':
     case 'authorize':
+    case 'ipFilter':
     case 'rateLimit':
     case 'requireHeader':
     case 'respond':

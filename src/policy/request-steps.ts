@@ -11,6 +11,7 @@ import type {
   RequestStep,
   RespondStep,
 } from '../api/kinds/steps.ts';
+import { createAddressFilter } from './address-filter.ts';
 import { requireObject } from './references.ts';
 import type { StepCompiler } from './step-compiler.ts';
 import { knownIn } from './supporting.ts';
@@ -44,6 +45,10 @@ export function compileRequestStep(step: RequestStep, compiler: StepCompiler): S
     return compiled && { type: 'deviceAuth', deviceAuth: compiled };
   }
   if (authorize !== undefined) return compileAuthorize(authorize, at('authorize'), compiler);
+  if (step.ipFilter !== undefined) {
+    const { allow, deny } = step.ipFilter;
+    return { type: 'ipFilter', ipFilter: createAddressFilter(allow, deny) };
+  }
   if (rateLimit !== undefined) {
     const compiled = compileRateLimit(rateLimit, at('rateLimit'), compiler);
     return compiled && { type: 'rateLimit', rateLimit: compiled };

@@ -1,6 +1,7 @@
 /** Compiled steps: closed unions, everything that can be done at load is done. */
 import type { ObjectKey } from '../api/object.ts';
 import type { BodyRewrite, CertificateIdentity } from '../api/kinds/steps.ts';
+import type { AddressFilter } from './address-filter.ts';
 import type { Expression, Template } from './expression.ts';
 import type { DeviceServicePlan, Origin } from './model.ts';
 
@@ -22,6 +23,7 @@ export type StepBody =
   | { readonly type: 'anyOf'; readonly alternatives: readonly CompiledAlternative[] }
   | { readonly type: 'deviceAuth'; readonly deviceAuth: CompiledDeviceAuth }
   | { readonly type: 'authorize'; readonly allow?: readonly CompiledRule[]; readonly deny: readonly CompiledRule[] }
+  | { readonly type: 'ipFilter'; readonly ipFilter: AddressFilter }
   | { readonly type: 'rateLimit'; readonly rateLimit: CompiledRateLimit }
   | { readonly type: 'requireHeader'; readonly requireHeader: CompiledRequireHeader }
   | { readonly type: 'setHeaders'; readonly setHeaders: readonly CompiledHeaderSetting[] }

@@ -1,14 +1,18 @@
 /** Who the client is by address: the peer, or what trusted peers say in X-Forwarded-For. */
 import { isIP } from 'node:net';
+import { formatAddress, readAddress } from '../api/address-range.ts';
 import { joinValues, type HeaderFields } from '../http/head.ts';
 import type { ListenerPlan } from '../policy/model.ts';
 
-/** IPv4-mapped IPv6 addresses are the IPv4 address that they hold (P8); zones are dropped. */
+/**
+ * The one text of an address: IPv4-mapped IPv6 addresses are the IPv4 address that they hold (P8), zones are dropped. What
+ * is no address stays as it is.
+ */
 export function foldAddress(address: string): string {
+  if (!address.includes(':')) return address;
   const plain = address.split('%', 1)[0] ?? '';
-  if (!/^::ffff:/i.test(plain)) return plain;
-  const tail = plain.slice('::ffff:'.length);
-  return isIP(tail) === 4 ? tail : plain;
+  const bytes = readAddress(plain);
+  return bytes === undefined ? plain : formatAddress(bytes);
 }
 
 /**

@@ -19,8 +19,6 @@ const CANNOT_OCCUR: Readonly<Partial<Record<Reason, string>>> = {
   SignatureInvalid: 'the step hmacSignature is not built yet',
   SignatureExpired: 'the step hmacSignature is not built yet',
   SignatureReplayed: 'the step hmacSignature is not built yet',
-  AddressNotAllowed: 'the step ipFilter is not built yet',
-  AddressBlocked: 'the step ipFilter is not built yet',
   QuotaExceeded: 'the step quota is not built yet',
   ConcurrencyExceeded: 'the step concurrency is not built yet',
   Draining: 'a draining sidecar goes on serving, and one that stops accepts nothing; kept for HTTP/2',
@@ -66,7 +64,7 @@ function describeApis(ports: Record<'closed' | 'app', number>): made.Manifest[] 
   };
   const operation = (name: string, path = `/${name}`): made.Spec => ({ name, path });
   const names = ['jwt', 'aged', 'picky', 'dark', 'claims', 'bound', 'certificate', 'identity', 'stale-list', 'header'];
-  const more = ['header-value', 'expression', 'unguarded', 'rules', 'rate', 'invalid', 'garbage', 'open', 'unable'];
+  const more = ['elsewhere', 'banned', 'header-value', 'expression', 'unguarded', 'rules', 'rate', 'invalid', 'garbage', 'open', 'unable'];
   return [
     made.api('reasons', {
       ...tls,
@@ -137,6 +135,8 @@ function describePolicies(): made.Manifest[] {
       name: 'deny',
       authorize: { deny: [{ name: 'all', expression: 'true', message: 'closed' }] },
     }),
+    on('elsewhere', made.OPEN, { name: 'from', ipFilter: { allow: ['192.0.2.0/24'] } }),
+    on('banned', made.OPEN, { name: 'from', ipFilter: { deny: ['127.0.0.0/8'] } }),
     on('rate', made.OPEN, { name: 'slowly', rateLimit: { calls: 1, period: '24h' } }),
     on('invalid', { name: 'future', telepathy: {} }),
     on('garbage', made.OPEN),
@@ -480,6 +480,8 @@ describe('denials', () => {
       by: ['shop/rules', 'deny'],
       detail: 'deny rule all',
     },
+    { reason: 'AddressNotAllowed', ask: () => get('/v1/elsewhere'), by: ['shop/elsewhere', 'from'] },
+    { reason: 'AddressBlocked', ask: () => get('/v1/banned'), by: ['shop/banned', 'from'] },
     {
       reason: 'RateLimitExceeded',
       ask: async () => {

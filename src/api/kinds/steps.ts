@@ -17,6 +17,7 @@ import {
   type Infer,
 } from '../schema.ts';
 import { celExpression, headerName, memberName, objectName, queryName, settableHeader, template } from './shared.ts';
+import { ipFilterStep } from './traffic-steps.ts';
 
 const SECOND = 1000;
 const DAY = 86400 * SECOND;
@@ -627,7 +628,7 @@ export const requestStep = object(
       describe(deviceAuthStep, 'Asks a DeviceAuthService whether certificate and device belong together; needs cert.'),
     ),
     authorize: optional(describe(authorizeStep, 'CEL rules on what is known by now.')),
-    ipFilter: optional(unbuilt('the step ipFilter is not built yet', { description: 'Source addresses.' })),
+    ipFilter: optional(describe(ipFilterStep, 'Source addresses (source.ip) that may pass, or may not.')),
     rateLimit: optional(describe(rateLimitStep, 'A rate per key (GCRA), with a burst of calls.')),
     quota: optional(unbuilt('the step quota is not built yet', { description: 'Calls in a fixed window.' })),
     requireHeader: optional(describe(requireHeaderStep, 'A header that must be there; no authentication.')),

@@ -1,0 +1,85 @@
+/** Each step at each of the five scopes, enforced and in Audit: the same verdict live and in explain, said of the same step. */
+import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import type { Ask } from '../support/connection.ts';
+import * as made from '../support/manifests.ts';
+import { RecordingApp } from '../support/servers.ts';
+import { startSidecar } from '../support/sidecar.ts';
+import { askOnce, explain, sayAnswer } from '../support/table.ts';
+
+interface Subject {
+  readonly step: made.Spec;
+  readonly good: Ask;
+  readonly bad: Ask;
+  readonly reason: string;
+  readonly more?: readonly made.Manifest[];
+}
+
+const from = (address: string): Ask => ({ path: '/a', headers: [['X-Forwarded-For', address]] });
+
+const SUBJECTS: Readonly<Record<string, Subject>> = {
+  ipFilter: {
+    step: { ipFilter: { allow: ['203.0.113.0/24'] } },
+    good: from('203.0.113.9'),
+    bad: from('192.0.2.1'),
+    reason: '403 AddressNotAllowed',
+  },
+};
+
+/** How a policy is written for each scope. */
+const SCOPES: Readonly<Record<string, (spec: made.Spec) => made.Manifest>> = {
+  Cluster: spec => made.clusterAuthPolicy('subject', spec),
+  Namespace: spec => made.authPolicy('subject', spec),
+  Product: spec =>
+    made.authPolicy('subject', { ...spec, targetSelectors: [{ kind: 'Api', matchLabels: { product: 'gold' } }] }),
+  Api: spec => made.authPolicy('subject', { ...spec, ...made.onApi('fleet') }),
+  Operation: spec => made.authPolicy('subject', { ...spec, ...made.onApi('fleet', 'a') }),
+};
+
+const API: made.Manifest = {
+  ...made.api('fleet', {
+    trustedPeers: [{ cidr: '127.0.0.0/8' }],
+    clientAddress: { from: 'ForwardedFor' },
+    operations: [{ name: 'a', path: '/a' }],
+  }),
+  metadata: { name: 'fleet', namespace: 'shop', labels: { product: 'gold' } },
+};
+
+test('every step denies and would deny alike at every scope, live and in explain', async t => {
+  const app = await new RecordingApp().start();
+  t.after(() => app.stop());
+  const more = Object.values(SUBJECTS).flatMap(subject => subject.more ?? []);
+  const base = [API, made.authPolicy('open', { request: [made.OPEN] }), ...more];
+  const sidecar = await startSidecar({ manifests: { 'base.yaml': base }, app: app.port });
+  t.after(() => sidecar.close());
+  const folder = await mkdtemp(join(tmpdir(), 'sallyport-scopes-'));
+  t.after(() => rm(folder, { recursive: true }));
+  await writeFile(join(folder, 'base.yaml'), made.renderManifests(base));
+
+  for (const [type, { step, good, bad, reason }] of Object.entries(SUBJECTS)) {
+    for (const [scope, write] of Object.entries(SCOPES)) {
+      for (const mode of ['Enforce', 'Audit']) {
+        const policy = write({ mode, request: [{ name: 'it', ...step }] });
+        await sidecar.apply({ 'subject.yaml': [policy] });
+        await writeFile(join(folder, 'subject.yaml'), made.renderManifests([policy]));
+        const where = `${type} at ${scope} scope, ${mode}`;
+        const told = { good: await explain(folder, { ask: good }), bad: await explain(folder, { ask: bad }) };
+        assert.equal(sayAnswer(await askOnce(sidecar, good)), '200', where);
+        assert.deepEqual(told.good, { verdict: '200', audit: [] }, where);
+        const answer = sayAnswer(await askOnce(sidecar, bad));
+        if (mode === 'Enforce') {
+          assert.equal(answer, reason, where);
+          assert.deepEqual(told.bad, { verdict: reason, audit: [] }, where);
+        } else {
+          assert.equal(answer, '200', where);
+          assert.deepEqual(told.bad, { verdict: '200', audit: [`subject/it ${reason.slice(4)}`] }, where);
+          const counted = { policy: scope === 'Cluster' ? 'subject' : 'shop/subject', reason: reason.slice(4) };
+          assert.ok((await sidecar.metric('sallyport_audit_denials_total', counted)) > 0, where);
+        }
+      }
+    }
+  }
+});
