@@ -64,7 +64,19 @@ function describeApis(ports: Record<'closed' | 'app', number>): made.Manifest[] 
   };
   const operation = (name: string, path = `/${name}`): made.Spec => ({ name, path });
   const names = ['jwt', 'aged', 'picky', 'dark', 'claims', 'bound', 'certificate', 'identity', 'stale-list', 'header'];
-  const more = ['elsewhere', 'banned', 'header-value', 'expression', 'unguarded', 'rules', 'rate', 'invalid', 'garbage', 'open', 'unable'];
+  const more = [
+    'elsewhere',
+    'banned',
+    'header-value',
+    'expression',
+    'unguarded',
+    'rules',
+    'rate',
+    'invalid',
+    'garbage',
+    'open',
+    'unable',
+  ];
   return [
     made.api('reasons', {
       ...tls,

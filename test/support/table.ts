@@ -48,7 +48,7 @@ const headersOf = ({ ask, from }: Pick<Row, 'ask' | 'from'>): NonNullable<Ask['h
 ];
 
 export function testTable(name: string, { manifests, rows, behaviour }: Table): void {
-  describe(name, () => {
+  void describe(name, () => {
     const folder = { path: '' };
     let app: RecordingApp;
     let sidecar: Sidecar;
@@ -64,7 +64,7 @@ export function testTable(name: string, { manifests, rows, behaviour }: Table): 
       await rm(folder.path, { recursive: true });
     });
     for (const [sentence, row] of Object.entries(rows)) {
-      test(sentence, async () => {
+      void test(sentence, async () => {
         const seen = app.seen.length;
         const answer = await askOnce(sidecar, { ...row.ask, headers: headersOf(row) });
         assertAnswer(answer, row);
