@@ -56,6 +56,8 @@ export const CATALOGUE: ReadonlyMap<string, MetricDefinition> = new Map([
     'sallyport_policy_rejected_total',
     counter('Configurations with errors, of which the last good parts stay in force'),
   ],
+  ['sallyport_watch_connected', gauge('1 while the API server’s changes are being watched', 'resource')],
+  ['sallyport_watch_relists_total', counter('Lists after the first, by watched resource', 'resource')],
   ['sallyport_connections', gauge('Open client connections')],
   ['sallyport_refused_connections_total', counter('Connections closed before a request', 'reason')],
   [
