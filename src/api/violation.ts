@@ -10,6 +10,12 @@ export interface SourcePosition {
 export type Severity = 'error' | 'warning';
 
 /**
+ * What a violation is about, where another condition than Accepted=Invalid tells of it: a reference to what does not exist,
+ * a target that does not exist, a conflict with an older object, a header that a sealed policy owns.
+ */
+export type Concern = 'Reference' | 'Target' | 'Conflict' | 'Override';
+
+/**
  * One problem. `check` prints it as `file:line:field: problem, fix`.
  * `problem` and `fix` never carry a secret's value; they may quote what the user wrote in a policy.
  */
@@ -23,5 +29,7 @@ export interface Violation {
   readonly problem: string;
   /** What to do: `write "devices"`. */
   readonly fix: string;
+  /** Absent: the object itself is wrong or questionable. */
+  readonly concern?: Concern;
   readonly position?: SourcePosition;
 }

@@ -85,6 +85,7 @@ function findNarrowest<T>(
     report.add(severity, policy.object, field, {
       problem: `conflicts with ${winner.policy.kind} ${winner.policy.key}, which sets it at the same scope`,
       fix: 'set it in one of the two',
+      concern: 'Conflict',
     });
   }
   return winner?.value;

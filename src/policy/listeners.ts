@@ -137,6 +137,7 @@ function findPortConflicts(apis: readonly ServedApi[], { report, severity }: Lis
       report.add(severity, draft.object, `spec.${name}`, {
         problem: `differs from Api ${first.draft.object.key}, which shares port ${draft.object.spec.port}`,
         fix: 'write the same in both, or use another port',
+        concern: 'Conflict',
       });
     }
     return different.length > 0;
@@ -169,6 +170,7 @@ function findOperationConflicts(
           report.add(severity, api.draft.object, index < 0 ? 'spec.basePath' : `spec.operations[${index}].path`, {
             problem: `matches the same requests as Api ${rival.api.draft.object.key}, to which other policies apply`,
             fix: 'give one of them another host, path or method',
+            concern: 'Conflict',
           });
         }
       }

@@ -159,6 +159,7 @@ function note(owner: Owns, name: string, field: string, { policy }: Member, repo
     report.add('warning', policy.object, field, {
       problem: `writes the header ${quote(name)}, which the sealed ${found.kind} ${found.key} sets or removes: it has no effect`,
       fix: 'remove it',
+      concern: 'Override',
     });
   }
   return true;

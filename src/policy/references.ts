@@ -39,11 +39,11 @@ export function requireObject(
   if (inNamespace && known.has(key)) return key;
   const what = `names the ${known.kind} ${quote(name)}`;
   if (inNamespace && known.isInvalid(key)) {
-    report.error(field, { problem: `${what}, which is invalid`, fix: 'see its own problem' });
+    report.error(field, { problem: `${what}, which is invalid`, fix: 'see its own problem', concern: 'Reference' });
     return undefined;
   }
   const fix = adviseName(key, known.keys(), { whole: namespace === '' }) ?? 'create it, or name one that exists';
-  report.error(field, { problem: `${what}, which does not exist`, fix });
+  report.error(field, { problem: `${what}, which does not exist`, fix, concern: 'Reference' });
   return undefined;
 }
 
@@ -112,6 +112,7 @@ export function readKeyRef(
     report.warn(`${field}.${member}`, {
       problem: `names the key ${quote(key.key)} of the ${kind} ${quote(key.name)}, which does not exist`,
       fix: `${advice}; until then what needs it is answered 503`,
+      concern: 'Reference',
     });
   }
   return text;

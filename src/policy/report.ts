@@ -1,13 +1,18 @@
 /** Collects violations: each with its object, field, problem, fix and, in files, its line. */
 import type { ParsedObject } from '../api/object.ts';
-import type { Severity, Violation } from '../api/violation.ts';
+import type { Concern, Severity, Violation } from '../api/violation.ts';
 import type { Problem } from './cel-inspect.ts';
 
 type Subject = Pick<ParsedObject<string, unknown>, 'kind' | 'key' | 'locate'>;
 
+/** A problem, and what it is about when the object itself is not at fault. */
+export interface Reported extends Problem {
+  readonly concern?: Concern;
+}
+
 export interface Report {
   readonly violations: readonly Violation[];
-  readonly add: (severity: Severity, subject: Subject, field: string, problem: Problem) => void;
+  readonly add: (severity: Severity, subject: Subject, field: string, problem: Reported) => void;
 }
 
 export const nameObject = ({ kind, key }: Pick<Subject, 'kind' | 'key'>): string => `${kind} ${key}`;
@@ -16,13 +21,21 @@ export const nameObject = ({ kind, key }: Pick<Subject, 'kind' | 'key'>): string
 export function createReport(): Report {
   const violations: Violation[] = [];
   const seen = new Set<string>();
-  const add: Report['add'] = (severity, subject, field, { problem, fix }) => {
+  const add: Report['add'] = (severity, subject, field, { problem, fix, concern }) => {
     const object = nameObject(subject);
     const identity = JSON.stringify([severity, object, field, problem]);
     if (seen.has(identity)) return;
     seen.add(identity);
     const position = subject.locate?.(field);
-    violations.push({ severity, object, field, problem, fix, ...(position === undefined ? {} : { position }) });
+    violations.push({
+      severity,
+      object,
+      field,
+      problem,
+      fix,
+      ...(concern === undefined ? {} : { concern }),
+      ...(position === undefined ? {} : { position }),
+    });
   };
   return { violations, add };
 }
@@ -30,8 +43,8 @@ export function createReport(): Report {
 /** A report of one object that remembers whether it holds an error. */
 export interface ObjectReport {
   readonly failed: () => boolean;
-  readonly error: (field: string, problem: Problem) => void;
-  readonly warn: (field: string, problem: Problem) => void;
+  readonly error: (field: string, problem: Reported) => void;
+  readonly warn: (field: string, problem: Reported) => void;
 }
 
 export function reportOn(report: Report, subject: Subject): ObjectReport {

@@ -112,6 +112,7 @@ export function requireTlsSecret(
   report.warn(field, {
     problem: `names the Secret "${name}", which does not exist or has no ${missing}`,
     fix: `${advice ?? 'create it (type kubernetes.io/tls)'}; until then what needs it fails`,
+    concern: 'Reference',
   });
 }
 

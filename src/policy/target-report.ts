@@ -41,13 +41,14 @@ function reportMissing({ inventory, invalidIds, workload, report, severity }: Ta
         const key = `${workload.namespace}/${name}`;
         if (invalidIds.has(identify({ kind: 'Api', key }))) {
           const problem = `names the Api ${quote(name)}, which is invalid: this target has no effect`;
-          report.add(severity, policy, `${field}.name`, { problem, fix: 'see its own problem' });
+          report.add(severity, policy, `${field}.name`, { problem, fix: 'see its own problem', concern: 'Target' });
           continue;
         }
         const keys = inventory.all('Api').map(one => one.key);
         report.add(severity, policy, `${field}.name`, {
           problem: `names the Api ${quote(name)}, which does not exist: this target has no effect`,
           fix: adviseName(key, keys) ?? 'name an Api of this namespace',
+          concern: 'Target',
         });
       } else if (sectionName !== undefined) {
         const names = (api.spec.operations ?? []).map(operation => operation.name);
@@ -56,6 +57,7 @@ function reportMissing({ inventory, invalidIds, workload, report, severity }: Ta
         report.add(severity, policy, `${field}.sectionName`, {
           problem: `names the operation ${quote(sectionName)}, which the Api ${name} does not have: until that is mended the policy applies to the whole Api, and its steps do not count as authentication`,
           fix: near === undefined ? 'name one of its operations' : `write ${quote(near)}`,
+          concern: 'Target',
         });
       }
     }
@@ -64,6 +66,7 @@ function reportMissing({ inventory, invalidIds, workload, report, severity }: Ta
       report.add('warning', policy, `spec.targetSelectors[${index}].matchLabels`, {
         problem: 'selects no Api of this namespace: this target has no effect',
         fix: 'label an Api so, or remove the selector',
+        concern: 'Target',
       });
     }
   }
