@@ -29,6 +29,10 @@ const GROUPS: ReadonlyMap<string, Readonly<Record<string, Entry>>> = new Map([
         summary: 'Shows step by step how a request would be decided, and why',
         load: async () => (await import('./explain.ts')).runExplain,
       },
+      convert: {
+        summary: 'Azure API Management policies to manifests',
+        load: async () => (await import('./convert.ts')).runConvert,
+      },
     },
   ],
   [
@@ -64,7 +68,6 @@ const LATER: Readonly<Record<string, string>> = {
   controller: 'needs a cluster: webhooks, status, mesh CA',
   init: 'needs a cluster: interception rules of a pod',
   inject: 'prints manifests as the webhook would change them',
-  convert: 'Azure API Management policies to manifests',
 };
 
 const COMMANDS = new Map([...GROUPS.values()].flatMap(group => Object.entries(group)));
