@@ -108,6 +108,7 @@ export default tseslint.config(
     files: [
       'test/**/*.ts',
       'bench/**/*.ts',
+      'cluster/**/*.ts',
       'scripts/**/*.ts',
       'src/main.ts',
       'src/cli/**/*.ts',

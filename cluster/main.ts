@@ -1,0 +1,122 @@
+/** `npm run cluster -- …`: a real Kubernetes on this machine, built from this checkout, for tests and for people. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { parseArgs } from 'node:util';
+import { describeToolEnvironment } from '../test/cluster/support/cluster.ts';
+import { openControlPlane } from '../test/cluster/support/control-plane.ts';
+import { listFolders, openFolder, removeFolder, removeStale } from '../test/cluster/support/folder.ts';
+import { isAlive } from '../test/cluster/support/process-mark.ts';
+import { findMissing } from '../test/cluster/support/requirements.ts';
+import { buildParts } from './build.ts';
+import { type Level, requirePart } from './parts.ts';
+
+const HELP = `npm run cluster -- COMMAND [--name NAME] [--control-plane]
+
+  build               builds the programs of a cluster into a cache (once, some minutes)
+  up                  starts a cluster and says how to use it
+  status              what runs, and what this machine lacks
+  kubectl ARGUMENT…   kubectl of that cluster
+  helm ARGUMENT…      helm of that cluster
+  down                stops it and removes all of it
+
+  --control-plane     without a node: needs no root, no pod ever runs
+  --name NAME         several may run side by side (default: sallyport)
+`;
+
+const DEFAULT_NAME = 'sallyport';
+const EXIT = { ok: 0, failed: 1, usage: 64 } as const;
+
+interface Options {
+  readonly name: string;
+  readonly level: Level;
+}
+
+const say = (line: string): void => void process.stderr.write(`cluster: ${line}\n`);
+
+async function main([command = 'help', ...rest]: readonly string[]): Promise<number> {
+  const [own, passed] = command === 'kubectl' || command === 'helm' ? splitOwn(rest) : [rest, []];
+  const { values } = parseArgs({
+    args: [...own],
+    options: { name: { type: 'string' }, 'control-plane': { type: 'boolean' } },
+  });
+  const options: Options = {
+    name: values.name ?? DEFAULT_NAME,
+    level: values['control-plane'] === true ? 'control-plane' : 'node',
+  };
+  switch (command) {
+    case 'build':
+      await buildParts({ level: options.level, say });
+      return EXIT.ok;
+    case 'up':
+      return up(options);
+    case 'down':
+      return down(options);
+    case 'status':
+      return showStatus();
+    case 'kubectl':
+    case 'helm':
+      return runTool(command, options, passed);
+    default:
+      process.stdout.write(HELP);
+      return command === 'help' ? EXIT.ok : EXIT.usage;
+  }
+}
+
+/** Our `--name NAME` may stand before what is passed on. */
+function splitOwn(args: readonly string[]): [readonly string[], readonly string[]] {
+  return args[0] === '--name' ? [args.slice(0, 2), args.slice(2)] : [[], args];
+}
+
+async function up({ name, level }: Options): Promise<number> {
+  await buildParts({ level, say });
+  const missing = findMissing(level);
+  for (const { problem, fix } of missing) say(`${problem}: ${fix}`);
+  if (missing.length > 0) return EXIT.failed;
+  const begin = performance.now();
+  const cluster = await openControlPlane({ name, persistent: true });
+  say(`${name} is up after ${((performance.now() - begin) / 1000).toFixed(1)} s. Its files: ${cluster.folder}`);
+  say(`stop it with \`npm run cluster -- down${name === DEFAULT_NAME ? '' : ` --name ${name}`}\`; use it with`);
+  process.stdout.write(`export KUBECONFIG=${cluster.kubeconfig}\n`);
+  process.stdout.write(`alias kubectl=${requirePart('kubectl')} helm=${requirePart('helm')}\n`);
+  return EXIT.ok;
+}
+
+function down({ name }: Options): number {
+  removeStale();
+  const folder = openFolder(name);
+  if (folder === undefined) say(`there is no cluster ${name}`);
+  else removeFolder(folder);
+  return EXIT.ok;
+}
+
+function showStatus(): number {
+  for (const folder of listFolders()) {
+    const { level, owner, processes } = folder.readRecord();
+    const running = processes.filter(isAlive).length;
+    const whose = owner === undefined ? '' : `, belongs to process ${owner.pid}`;
+    process.stdout.write(`${folder.name}: ${level}, ${running} of ${processes.length} processes run${whose}\n`);
+    process.stdout.write(`  export KUBECONFIG=${describeToolEnvironment(folder.path)['KUBECONFIG'] ?? ''}\n`);
+  }
+  for (const level of ['control-plane', 'node'] as const)
+    for (const { problem, fix } of findMissing(level)) process.stdout.write(`${level}: ${problem}: ${fix}\n`);
+  return EXIT.ok;
+}
+
+async function runTool(tool: string, { name }: Options, args: readonly string[]): Promise<number> {
+  const folder = openFolder(name);
+  if (folder === undefined) {
+    say(`there is no cluster ${name}: \`npm run cluster -- up\` starts one`);
+    return EXIT.failed;
+  }
+  const env = { ...process.env, ...describeToolEnvironment(folder.path) };
+  const child = spawn(requirePart(tool), args, { stdio: 'inherit', env });
+  const [code] = (await once(child, 'exit')) as [number | null];
+  return code ?? EXIT.failed;
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  say(error instanceof Error ? error.message : String(error));
+  process.exitCode = EXIT.failed;
+}

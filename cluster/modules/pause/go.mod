@@ -1,0 +1,3 @@
+module sallyport.dev/cluster/pause
+
+go 1.26.0

@@ -1,0 +1,46 @@
+/** The few calls to the API server that the cluster makes for itself, as administrator. */
+import { request } from 'node:https';
+import { text } from 'node:stream/consumers';
+import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
+
+/** As `KubeConnection` of src/kube. */
+export interface Connection {
+  readonly server: string;
+  readonly ca: string;
+  readonly clientCertificate: { readonly certificate: string; readonly key: string };
+}
+
+export interface ApiAnswer {
+  /** 0: no connection. */
+  readonly status: number;
+  /** JSON, or a string where the answer is none. */
+  readonly body: unknown;
+}
+
+export type CallApi = (method: string, path: string, body?: unknown) => Promise<ApiAnswer>;
+
+export function createApi({ server, ca, clientCertificate: { certificate, key } }: Connection): CallApi {
+  return async (method, path, body) => {
+    const call = request(new URL(path, server), {
+      ...{ method, ca, cert: certificate, key, agent: false, timeout: 10_000 },
+      headers: body === undefined ? {} : { 'content-type': 'application/json' },
+    });
+    call.on('timeout', () => call.destroy());
+    try {
+      call.end(body === undefined ? undefined : JSON.stringify(body));
+      const [response] = (await once(call, 'response')) as [IncomingMessage];
+      return { status: response.statusCode ?? 0, body: parse(await text(response)) };
+    } catch {
+      return { status: 0, body: '' };
+    }
+  };
+}
+
+function parse(answer: string): unknown {
+  try {
+    return JSON.parse(answer);
+  } catch {
+    return answer;
+  }
+}
