@@ -61,7 +61,8 @@ const OPTIONS = {
   }),
   peer: parsedOption(readAddress, {
     placeholder: 'ADDRESS',
-    description: 'Address of the TCP peer; default 192.0.2.1. Forwarding headers count if the Api trusts it',
+    description:
+      'Address of the TCP peer, or of the client by the PROXY protocol; default 192.0.2.1. Forwarding headers count if the Api trusts it',
   }),
   'source-ip': parsedOption(readAddress, {
     placeholder: 'ADDRESS',

@@ -834,6 +834,19 @@ spec:
     ]);
   });
 
+  test('who speaks the PROXY protocol is of the port', () => {
+    const spoken = 'proxyProtocol: {from: [10.0.9.0/24]}';
+    const { snapshot } = compileYaml(
+      api('old', spoken, '2026-01-01') +
+        api('same', `${spoken}\n  hosts: [a.example]`, '2026-02-01') +
+        api('new', 'hosts: [b.example]', '2026-03-01'),
+    );
+    assert.deepEqual(snapshot.listeners.get(8080)?.proxyProtocol, { from: ['10.0.9.0/24'] });
+    assert.deepEqual(listViolations(snapshot), [
+      'Api shop/new spec.proxyProtocol: differs from Api shop/old, which shares port 8080, write the same in both, or use another port',
+    ]);
+  });
+
   test('bodyBytes, bodyIdle and the certificate may differ', () => {
     const text =
       api('old', `${TLS('a')}\n  limits: {bodyBytes: 1Mi}`, '2026-01-01') +

@@ -85,6 +85,7 @@ function createListener(port: number, apis: readonly ServedApi[], context: Liste
     hosts: anyHost ? [] : [...new Set(apis.flatMap(({ draft }) => draft.hosts))].sort(),
     apis: apis.map(({ draft }) => createApiPlan(draft)),
     ...(tls === undefined ? {} : { tls }),
+    ...(spec.proxyProtocol === undefined ? {} : { proxyProtocol: spec.proxyProtocol }),
   };
 }
 
@@ -118,9 +119,9 @@ function listTrusts(apis: readonly ServedApi[]): readonly ObjectKey[] {
 
 /** What Apis of one port must agree on; where they differ, the younger loses. */
 function describePort({ object, trustedPeers }: ApiDraft): ReadonlyMap<string, string> {
-  const { tls, protocol, clientAddress, limits } = object.spec;
+  const { tls, protocol, clientAddress, limits, proxyProtocol } = object.spec;
   const tlsShared = tls === undefined ? undefined : { mode: tls.mode, minVersion: tls.minVersion };
-  const parts = { tls: tlsShared, protocol, clientAddress, trustedPeers, limits };
+  const parts = { tls: tlsShared, protocol, clientAddress, trustedPeers, proxyProtocol, limits };
   const perApi = (name: string, value: unknown): unknown =>
     name === 'bodyBytes' || name === 'bodyIdle' ? undefined : value;
   return new Map(Object.entries(parts).map(([name, value]) => [name, JSON.stringify(value ?? null, perApi)]));

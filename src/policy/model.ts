@@ -105,6 +105,8 @@ export interface ListenerPlan {
   readonly limits: ApiLimits;
   readonly trustedPeers: readonly (Omit<TrustedPeer, 'trust'> & { readonly trust?: ObjectKey })[];
   readonly clientAddress: { readonly from: 'Peer' | 'ForwardedFor'; readonly trustedHops: number };
+  /** Peers, by address range, that must begin with the PROXY protocol; its source address is then the peer (M3a). */
+  readonly proxyProtocol?: { readonly from: readonly string[] };
   /** Pure; `host` and `path` as in RequestView. Cost does not grow with the number of operations. */
   readonly match: (method: string, host: string, path: string) => Match;
   /** Names that this port serves, for the 421 check; empty: any. */

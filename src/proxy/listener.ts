@@ -8,6 +8,7 @@ import type { Peer } from '../trust/trust.ts';
 import { ClientConnection, type ClientSocket } from './client-connection.ts';
 import { foldAddress } from './client-address.ts';
 import type { Generation } from './generation.ts';
+import { takeProxyHeader } from './proxy-header.ts';
 import type { Refusals, RefusedWhy } from './refusals.ts';
 import { resetSocket } from './reset-socket.ts';
 import type { Shared } from './shared.ts';
@@ -20,6 +21,8 @@ export interface ActiveListener {
   readonly generation: Generation;
   readonly plan: ListenerPlan;
   readonly isTrustedAddress: AddressMatch;
+  /** Peers that must say by the PROXY protocol who the client is (M3a). */
+  readonly speaksProxyProtocol: AddressMatch;
   /** Absent on plaintext ports. */
   readonly tls: CertificateChoice | undefined;
   /** Folded names that are removed from the requests of strangers: what policies set, and forwarded certificates. */
@@ -72,7 +75,7 @@ export function createListener({ name, findPlan, shared, refusals }: ListenerOpt
   let acceptor: TlsAcceptor | undefined;
   let published = false;
 
-  const refuse = (socket: Socket, why: RefusedWhy): undefined => {
+  const refuse = (socket: Socket, why: RefusedWhy): void => {
     refusals(why);
     socket.on('error', () => undefined);
     resetSocket(socket);
@@ -83,23 +86,31 @@ export function createListener({ name, findPlan, shared, refusals }: ListenerOpt
     connections.add(new ClientConnection(client, listener, shared));
   };
 
-  const admit = (socket: Socket): string | undefined => {
-    const peer = foldAddress(socket.remoteAddress ?? '');
-    const { limits } = listener;
-    if (published && active === undefined) return refuse(socket, 'NoApi');
-    if (shared.state.overloaded) return refuse(socket, 'Overloaded');
-    if (sockets.size >= limits.connections) return refuse(socket, 'Connections');
+  const admit = (socket: Socket): boolean => {
+    if (published && active === undefined) refuse(socket, 'NoApi');
+    else if (shared.state.overloaded) refuse(socket, 'Overloaded');
+    else if (sockets.size >= listener.limits.connections) refuse(socket, 'Connections');
+    else {
+      sockets.add(socket);
+      socket.once('close', () => sockets.delete(socket));
+      return true;
+    }
+    return false;
+  };
+
+  const admitPeer = (socket: Socket, peer: string): boolean => {
     const fromPeer = perPeer.get(peer) ?? 0;
-    if (fromPeer >= limits.perPeerConnections) return refuse(socket, 'PerPeerConnections');
-    sockets.add(socket);
+    if (fromPeer >= listener.limits.perPeerConnections) {
+      refuse(socket, 'PerPeerConnections');
+      return false;
+    }
     perPeer.set(peer, fromPeer + 1);
     socket.once('close', () => {
-      sockets.delete(socket);
       const left = (perPeer.get(peer) ?? 1) - 1;
       if (left === 0) perPeer.delete(peer);
       else perPeer.set(peer, left);
     });
-    return peer;
+    return true;
   };
 
   const acceptTls = (arrival: Arrival): void => {
@@ -109,6 +120,20 @@ export function createListener({ name, findPlan, shared, refusals }: ListenerOpt
       return void arrival.raw.destroy();
     }
     acceptor.accept(arrival.raw, (secure, handshake) => serve(arrival, secure, handshake));
+  };
+
+  /** Who it is, is known now. True: TLS has taken the socket, and reads on below it. */
+  const welcome = (arrival: Arrival): boolean => {
+    const { raw, peer } = arrival;
+    if (!admitPeer(raw, peer)) return false;
+    const tls = active?.plan.tls;
+    if (tls?.mode === 'Terminate') {
+      acceptTls(arrival);
+      return true;
+    }
+    if (published && tls === undefined) serve(arrival, raw);
+    else awaitFirstByte(raw, isTls => (isTls ? acceptTls(arrival) : serve(arrival, raw)));
+    return false;
   };
 
   const listener: Listener = {
@@ -143,13 +168,14 @@ export function createListener({ name, findPlan, shared, refusals }: ListenerOpt
     },
     accept: (raw, dialled) => {
       raw.on('error', () => undefined);
-      const peer = admit(raw);
-      if (peer === undefined) return;
+      if (!admit(raw)) return;
+      const peer = foldAddress(raw.remoteAddress ?? '');
       const arrival = { raw, peer, ...(dialled === undefined ? {} : { dialled }) };
-      const tls = active?.plan.tls;
-      if (published && tls === undefined) return serve(arrival, raw);
-      if (tls?.mode === 'Terminate') return acceptTls(arrival);
-      awaitFirstByte(raw, isTls => (isTls ? acceptTls(arrival) : serve(arrival, raw)));
+      if (active?.speaksProxyProtocol(peer) !== true) return void welcome(arrival);
+      const done = (source = peer): void => {
+        if (!welcome({ ...arrival, peer: source })) raw.resume();
+      };
+      takeProxyHeader(raw, done, () => refuse(raw, 'ProxyProtocol'));
     },
     stop: () => {
       // Whoever has not even finished a handshake has nothing in flight.
@@ -166,6 +192,7 @@ function activate(generation: Generation, plan: ListenerPlan): ActiveListener {
     generation,
     plan,
     isTrustedAddress: compileRanges(plan.trustedPeers),
+    speaksProxyProtocol: compileRanges((plan.proxyProtocol?.from ?? []).map(cidr => ({ cidr }))),
     tls: plan.tls === undefined ? undefined : chooseCertificates(plan.tls.certificates),
     reserved: reserveFor(generation, STRANGER),
   };

@@ -6,6 +6,7 @@ export type RefusedWhy =
   | 'Connections'
   | 'PerPeerConnections'
   | 'Overloaded'
+  | 'ProxyProtocol'
   | 'PlainHttpOnTls'
   | 'UnknownServerName'
   | 'TlsHandshake';

@@ -392,7 +392,7 @@ spec:
       'file.yaml:7:spec.protocol: HTTP/2 is not built yet: Auto means HTTP/1.1, write Auto or HTTP1',
       'file.yaml:8:spec.app.protocol: HTTP/2 to the app is not built yet, write Auto or HTTP1',
     ],
-    'the PROXY protocol, which is not built yet': [
+    'peers of the PROXY protocol': [
       manifest`
 apiVersion: sallyport.dev/v1alpha1
 kind: Api
@@ -400,9 +400,29 @@ metadata: {name: b, namespace: shop}
 spec:
   podSelector: {matchLabels: {app: b}}
   port: 8080
-  proxyProtocol: {from: [10.0.0.0/8]}
+  proxyProtocol: {from: [10.0.9.1, 10.0.9.0/16, "::ffff:10.0.0.0/104", balancer, 10.0.0.0/8, 10.0.0.0/8]}
 `,
-      'file.yaml:7:spec.proxyProtocol: the PROXY protocol is not built yet, remove it',
+      'file.yaml:7:spec.proxyProtocol.from[0]: "10.0.9.1" is not an address range, write 10.0.9.1/32',
+      'file.yaml:7:spec.proxyProtocol.from[1]: "10.0.9.0/16" has bits set beyond its prefix, write 10.0.0.0/16',
+      'file.yaml:7:spec.proxyProtocol.from[2]: "::ffff:10.0.0.0/104" is a range of IPv4 addresses in IPv6 form, write 10.0.0.0/8',
+      'file.yaml:7:spec.proxyProtocol.from[3]: "balancer" is not an address range, write one such as 10.0.8.0/24 or 2001:db8::/32',
+      'file.yaml:7:spec.proxyProtocol.from[5]: "10.0.0.0/8" is already used by item 4, remove it',
+    ],
+    'the PROXY protocol of nobody': [
+      manifest`
+apiVersion: sallyport.dev/v1alpha1
+kind: Api
+metadata: {name: b, namespace: shop}
+spec: {podSelector: {matchLabels: {app: b}}, port: 8080, proxyProtocol: {from: []}}
+---
+apiVersion: sallyport.dev/v1alpha1
+kind: Api
+metadata: {name: c, namespace: shop}
+spec: {podSelector: {matchLabels: {app: b}}, port: 8080, proxyProtocol: {trustedPeers: []}}
+`,
+      'file.yaml:4:spec.proxyProtocol.from: is an empty list, write at least one item',
+      'file.yaml:9:spec.proxyProtocol.from: is missing, add it: Address ranges of load balancers that send it',
+      'file.yaml:9:spec.proxyProtocol.trustedPeers: is not a known field, remove it, or write from',
     ],
     'what every Api must have': [
       manifest`

@@ -12,7 +12,6 @@ import {
   quantity,
   required,
   string,
-  unbuilt,
   type Infer,
 } from '../schema.ts';
 import { hostName, labelSelector, memberName, objectName, secretName, serverTrust, url } from './shared.ts';
@@ -385,7 +384,23 @@ export const apiSpec = object(
       {},
     ),
     proxyProtocol: optional(
-      unbuilt('the PROXY protocol is not built yet', { description: 'Peers that must send the PROXY protocol.' }),
+      object(
+        {
+          from: required(
+            list(string({ description: 'An address range.', maxLength: 64, holds: 'cidr' }), {
+              description: 'Address ranges of load balancers that send it.',
+              example: ['10.0.9.0/24'],
+              minItems: 1,
+              maxItems: 64,
+              set: true,
+            }),
+          ),
+        },
+        {
+          description:
+            'Peers that must begin every connection with the PROXY protocol (version 1 or 2), before TLS; its source address is then the peer: for source.ip, trustedPeers and perPeerConnections. From these a connection without it is closed, from all others one with it.',
+        },
+      ),
     ),
     paths: defaulted(
       object(
