@@ -10,7 +10,7 @@ const FLOORS = {
   policy: { folders: ['api', 'http', 'x509'], pure: true },
   decision: { folders: ['api', 'http', 'x509', 'policy'], pure: true },
   telemetry: { folders: ['api', 'policy', 'decision'] },
-  material: { folders: ['api', 'http', 'x509', 'policy', 'decision', 'telemetry'] },
+  material: { folders: ['api', 'http', 'x509', 'policy', 'decision', 'telemetry', 'kube'] },
   outbound: { folders: ['api', 'http', 'policy', 'decision', 'material', 'telemetry'] },
   trust: { folders: ['api', 'http', 'x509', 'policy', 'decision', 'telemetry', 'material', 'outbound'] },
   limits: { folders: ['api', 'policy', 'decision', 'telemetry'] },

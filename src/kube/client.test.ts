@@ -158,7 +158,7 @@ describe('the client of the API server', { timeout: 20_000 }, () => {
     await client.request('GET', '/version');
     await server.close();
     await assert.rejects(client.request('GET', '/version'), expectError({ status: 0 }));
-    await openScriptedServer(context, (_, answer) => answerJson(answer, 200, { back: true }), server.port);
+    await openScriptedServer(context, (_, answer) => answerJson(answer, 200, { back: true }), { port: server.port });
     assert.deepEqual(await client.request('GET', '/version'), { back: true });
   });
 

@@ -8,6 +8,8 @@ export interface Call {
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: string;
+  /** The body goes on after `body`: the caller writes to `Answer.stream` and ends it. */
+  readonly keepOpen?: boolean;
   readonly signal?: AbortSignal | undefined;
   /** Until the head of the answer. */
   readonly timeoutMs: number;
@@ -28,9 +30,13 @@ export class NotStarted extends Error {
 export function startCall(session: ClientHttp2Session, call: Call): Promise<Answer> {
   if (session.closed || session.destroyed) throw new NotStarted('the connection is closing');
   const { method, path, headers, body, signal, timeoutMs } = call;
-  const stream = session.request({ ':method': method, ':path': path, ...headers }, { endStream: body === undefined });
+  const stream = session.request(
+    { ':method': method, ':path': path, ...headers },
+    { endStream: body === undefined && call.keepOpen !== true },
+  );
   stream.setEncoding('utf8');
-  if (body !== undefined) stream.end(body);
+  if (call.keepOpen === true) stream.write(body ?? '');
+  else if (body !== undefined) stream.end(body);
   return new Promise((resolve, reject) => {
     const fail = (error: Error): void => {
       settle();

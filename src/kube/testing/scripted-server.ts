@@ -15,7 +15,9 @@ export interface ReceivedCall {
   readonly path: string;
   readonly query: URLSearchParams;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  /** Empty for a body that is left to the script. */
   readonly body: string;
+  readonly request: Http2ServerRequest;
   /** Counts from 0, over all connections. */
   readonly session: number;
 }
@@ -35,7 +37,18 @@ export interface ScriptedServer {
 const authority = createAuthority({ name: 'scripted' });
 const leaf = authority.issue({ subject: 'scripted', san: { ip: ['127.0.0.1'] }, usages: ['serverAuth'] });
 
-export async function openScriptedServer(context: TestContext, script: Script, port = 0): Promise<ScriptedServer> {
+export interface ScriptedOptions {
+  /** Default: any. */
+  readonly port?: number;
+  /** Paths whose bodies have no end: the script is called at once, and reads `request`. */
+  readonly endless?: readonly string[];
+}
+
+export async function openScriptedServer(
+  context: TestContext,
+  script: Script,
+  { port = 0, endless = [] }: ScriptedOptions = {},
+): Promise<ScriptedServer> {
   const server = createSecureServer({ cert: leaf.certificatePem, key: leaf.keyPem });
   const sessions: ServerHttp2Session[] = [];
   const calls: ReceivedCall[] = [];
@@ -46,7 +59,7 @@ export async function openScriptedServer(context: TestContext, script: Script, p
   });
   server.on('request', (request, answer) => {
     answer.stream.on('error', () => undefined);
-    void receive(request, sessions).then(call => {
+    void receive(request, sessions, endless).then(call => {
       calls.push(call);
       for (const wake of waiting) wake();
       script(call, answer);
@@ -75,19 +88,19 @@ export async function openScriptedServer(context: TestContext, script: Script, p
   };
 }
 
-async function receive(request: Http2ServerRequest, sessions: readonly ServerHttp2Session[]): Promise<ReceivedCall> {
-  let body = '';
-  for await (const chunk of request.setEncoding('utf8')) body += String(chunk);
+async function receive(
+  request: Http2ServerRequest,
+  sessions: readonly ServerHttp2Session[],
+  endless: readonly string[],
+): Promise<ReceivedCall> {
   const url = new URL(request.url, 'https://server');
+  let body = '';
+  if (!endless.includes(url.pathname)) {
+    for await (const chunk of request.setEncoding('utf8')) body += String(chunk);
+  }
   const session = sessions.findIndex(each => each === request.stream.session);
-  return {
-    method: request.method,
-    path: url.pathname,
-    query: url.searchParams,
-    headers: request.headers,
-    body,
-    session,
-  };
+  const { method, headers } = request;
+  return { method, path: url.pathname, query: url.searchParams, headers, body, request, session };
 }
 
 export function answerJson(
