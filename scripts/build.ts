@@ -1,5 +1,5 @@
 /** Bundles the program into dist/: one entry, late-loaded parts as chunks, so that a start reads only what it uses. */
-import { existsSync, renameSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { build, type Plugin } from 'esbuild';
 
 /**
@@ -49,6 +49,55 @@ const leaveOut: Plugin = {
   },
 };
 
+/**
+ * koffi is native code with a JavaScript part that looks for it among packages. Whoever runs the bundle may have none, so the
+ * native part lies beside the bundle, for each C library that koffi has one for, and is loaded by its path. What the JavaScript
+ * part adds are names that koffi itself discourages.
+ */
+const NATIVE = new URL('../node_modules/@koromix/', import.meta.url);
+const NATIVE_CODE = `
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+function load() {
+  let problem;
+  for (const library of ['linux', 'musl']) {
+    const file = fileURLToPath(new URL('./koffi-' + library + '-' + process.arch + '.node', import.meta.url));
+    if (!existsSync(file)) continue;
+    const found = { exports: {} };
+    try {
+      process.dlopen(found, file);
+      return found.exports;
+    } catch (error) {
+      problem ??= error;
+    }
+  }
+  throw problem ?? new Error('the native part of koffi for ' + process.platform + '-' + process.arch + ' is not beside the program');
+}
+export default load();
+`;
+const loadNative: Plugin = {
+  name: 'load-native',
+  setup(bundler) {
+    bundler.onResolve({ filter: /^koffi$/ }, ({ path }) => ({ path, namespace: 'native' }));
+    bundler.onLoad({ filter: /.*/, namespace: 'native' }, () => ({
+      contents: NATIVE_CODE,
+      resolveDir: import.meta.dirname,
+    }));
+  },
+};
+
+/** `@koromix/koffi-linux-x64/musl_x64/koffi.node` → `koffi-musl-x64.node`. npm has installed those that can run here. */
+function copyNative(to: string): void {
+  const packages = existsSync(NATIVE) ? readdirSync(NATIVE).filter(name => name.startsWith('koffi-linux-')) : [];
+  for (const name of packages) {
+    for (const folder of readdirSync(new URL(`${name}/`, NATIVE), { withFileTypes: true })) {
+      if (!folder.isDirectory()) continue;
+      const file = new URL(`${name}/${folder.name}/koffi.node`, NATIVE);
+      copyFileSync(file, `${to}/koffi-${folder.name.replace('_', '-')}.node`);
+    }
+  }
+}
+
 /** Built beside the old one, which stays whole until the new one is. */
 const NEW = `dist-${process.pid}`;
 
@@ -62,13 +111,15 @@ await build({
   target: 'node24',
   minify: true,
   legalComments: 'none',
-  plugins: [evaluateLate, takeBuiltinsWhole, leaveOut],
+  plugins: [evaluateLate, loadNative, takeBuiltinsWhole, leaveOut],
   // Packages written for CommonJS call `require` for what Node has built in.
   banner: {
     js: "import{createRequire as createRequireForBundle}from'node:module';const require=createRequireForBundle(import.meta.url);",
   },
   logLevel: 'warning',
 });
+
+copyNative(NEW);
 
 const old = `${NEW}-old`;
 if (existsSync('dist')) renameSync('dist', old);

@@ -16,6 +16,10 @@ const GROUPS: ReadonlyMap<string, Readonly<Record<string, Entry>>> = new Map([
         summary: 'Judges every request to an app and forwards those that a policy permits',
         load: async () => (await import('./sidecar.ts')).runSidecar,
       },
+      init: {
+        summary: 'Writes the rules of a pod that bring every connection to its sidecar',
+        load: async () => (await import('./init.ts')).runInit,
+      },
     },
   ],
   [
@@ -66,7 +70,6 @@ const GROUPS: ReadonlyMap<string, Readonly<Record<string, Entry>>> = new Map([
 /** Commands of the design that this version does not have; named so that nobody looks for a spelling. */
 const LATER: Readonly<Record<string, string>> = {
   controller: 'needs a cluster: webhooks, status, mesh CA',
-  init: 'needs a cluster: interception rules of a pod',
   inject: 'prints manifests as the webhook would change them',
 };
 
