@@ -29,3 +29,15 @@ export const FIELD_MANAGER = 'sallyport-controller';
 export const SIDECAR_ROLE = 'sallyport-sidecar';
 /** ConfigMap (`ca.crt`) of opted-in namespaces; Secret in the controller’s own. */
 export const MESH_CA = 'sallyport-mesh-ca';
+
+/** The command in the image, found by its PATH. */
+export const PROGRAM = 'sallyport';
+/** Names of the sidecar’s ports, for monitors. */
+export const PORT_NAMES = { proxy: 'sallyport-proxy', health: 'sallyport-stats' } as const;
+export const ADMIN_SOCKET = `${RUN_FOLDER}/admin.sock`;
+export const STATE_FOLDER = `${RUN_FOLDER}/state`;
+/** What rewritten probes begin with on the health port; see probe-replay.ts. */
+export const PROBE_PREFIX = '/app-health';
+
+/** Never injected, whatever their labels. */
+export const SYSTEM_NAMESPACES = ['kube-system', 'kube-public', 'kube-node-lease'] as const;
