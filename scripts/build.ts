@@ -1,5 +1,5 @@
 /** Bundles the program into dist/: one entry, late-loaded parts as chunks, so that a start reads only what it uses. */
-import { copyFileSync, existsSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { build, type Plugin } from 'esbuild';
 
 /**
@@ -23,29 +23,56 @@ const evaluateLate: Plugin = {
 };
 
 /**
- * Takes what Node has built in as the object that it is. An ES module's `import` of it would read every member first,
- * getters included, and so load what nobody uses (node:http: Node's own undici; node:fs: readline; node:crypto: WebCrypto).
+ * Takes of what Node has built in only what is named. An ES module's `import` of it, and the interoperation code that
+ * esbuild writes for a CommonJS module, would read every member first and so load what nobody uses (node:http: Node's own
+ * undici; node:util: worker threads; node:fs: readline; node:crypto: WebCrypto). Nor is each of them a file of its own.
  */
-const takeBuiltinsWhole: Plugin = {
-  name: 'take-builtins-whole',
+const BUILTIN_IMPORT = /^import (?:(\w+)|\{ ?([^}]*?) ?,?\s*\}) from '(node:[^']+)';$/gm;
+const takeBuiltinsByName: Plugin = {
+  name: 'take-builtins-by-name',
   setup(bundler) {
-    bundler.onResolve({ filter: /^node:/ }, ({ path }) => ({ path, namespace: 'builtin' }));
+    bundler.onLoad({ filter: /\/src\/.*\.ts$/ }, ({ path }) => {
+      const contents = readFileSync(path, 'utf8').replace(BUILTIN_IMPORT, (_, ...[whole, names, from]: [string?, string?, string?]) =>
+        takeBuiltin(from ?? '', whole ?? renderNames(names ?? '')),
+      );
+      return { contents, loader: 'ts' };
+    });
+    bundler.onResolve({ filter: /^node:/ }, ({ path, kind }) =>
+      kind === 'require-call' ? { path, external: true } : { path, namespace: 'builtin' },
+    );
     bundler.onLoad({ filter: /.*/, namespace: 'builtin' }, ({ path }) => ({
       contents: `module.exports = process.getBuiltinModule('${path}');`,
     }));
   },
 };
 
-/** Without them pino does all that we ask of it; they start worker threads. */
-const UNUSED = ['thread-stream'];
+const takeBuiltin = (from: string, names: string): string => `const ${names} = process.getBuiltinModule('${from}');`;
+
+/** `a, type B, c as d` of an import as a pattern to take apart by. */
+const renderNames = (names: string): string =>
+  `{ ${names
+    .split(',')
+    .map(name => name.trim())
+    .filter(name => name !== '' && !name.startsWith('type '))
+    .map(name => name.replace(' as ', ': '))
+    .join(', ')} }`;
+
+/**
+ * What pino asks for at its start and we never use, with what takes its place. Worker threads of its own: none.
+ * `isMainThread`: always. Node's `assert` (2 MiB with worker_threads 4): read when an assertion is made.
+ */
+const STAND_INS: Readonly<Record<string, string>> = {
+  'thread-stream': 'module.exports = {};',
+  worker_threads: 'module.exports = { isMainThread: true };',
+  assert: "module.exports = (...args) => process.getBuiltinModule('node:assert')(...args);",
+};
 const leaveOut: Plugin = {
   name: 'leave-out',
   setup(bundler) {
-    bundler.onResolve({ filter: new RegExp(`^(?:${UNUSED.join('|')})$`) }, ({ path }) => ({
-      path,
-      namespace: 'unused',
-    }));
-    bundler.onLoad({ filter: /.*/, namespace: 'unused' }, () => ({ contents: 'module.exports = {};' }));
+    bundler.onResolve({ filter: new RegExp(`^(?:${Object.keys(STAND_INS).join('|')})$`) }, ({ path, importer }) =>
+      /node_modules\/(?:pino|sonic-boom)\//.test(importer) ? { path, namespace: 'stand-in' } : undefined,
+    );
+    bundler.onLoad({ filter: /.*/, namespace: 'stand-in' }, ({ path }) => ({ contents: STAND_INS[path] ?? '' }));
   },
 };
 
@@ -111,7 +138,7 @@ await build({
   target: 'node24',
   minify: true,
   legalComments: 'none',
-  plugins: [evaluateLate, loadNative, takeBuiltinsWhole, leaveOut],
+  plugins: [evaluateLate, loadNative, takeBuiltinsByName, leaveOut],
   // Packages written for CommonJS call `require` for what Node has built in.
   banner: {
     js: "import{createRequire as createRequireForBundle}from'node:module';const require=createRequireForBundle(import.meta.url);",

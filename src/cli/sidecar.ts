@@ -9,6 +9,7 @@ import { createLineOutput } from '../telemetry/line-output.ts';
 import { LOG_LEVELS } from '../telemetry/log.ts';
 import { createAssembly } from './assembly.ts';
 import { EXIT, type RunCommand } from './io.ts';
+import { allowOptimizing } from './optimizing.ts';
 import { reportUsage, runCommandLine } from './options.ts';
 import { createMemory, keepTrimmed } from './trim-memory.ts';
 import { findProblems, SIDECAR, type SidecarValues } from './sidecar-options.ts';
@@ -77,6 +78,7 @@ async function serve(values: SidecarValues, cwd: string, signal: AbortSignal): P
     await assembly.ready(KEYS_WITHIN_MS);
     // Before the first connection: nobody waits for it.
     stopTrimming = keepTrimmed();
+    allowOptimizing();
     await proxy.start();
     await waitFor(signal);
     log.info({}, 'stopping: what is in flight may end');

@@ -47,6 +47,8 @@ export function createFilesSource(options: FilesSourceOptions): Source {
   let problem: Violation | undefined;
   let complete = false;
   let published: string | undefined;
+  /** What was last collected; the same again says nothing new. */
+  let collected: { readonly files: typeof files; readonly problem: typeof problem } | undefined;
   const stopping = new AbortController();
   let watching: { close: () => Promise<void> } | undefined;
 
@@ -75,17 +77,19 @@ export function createFilesSource(options: FilesSourceOptions): Source {
   function collect(): Resources {
     const states = [...files.values()];
     complete ||= problem === undefined && states.length > 0 && states.every(file => file.lastReadable !== undefined);
-    const collected = states.map(({ lastReadable, violations, readable }) => ({
+    const contents = states.map(({ lastReadable, violations, readable }) => ({
       // Before everything was readable once, nobody can tell which policies are missing, so none of them counts.
       entries: complete ? (lastReadable?.entries ?? []) : [],
       violations,
       outdated: !readable || problem !== undefined,
     }));
     const ofFolder = problem === undefined ? [] : [{ entries: [], violations: [problem] }];
-    return collection.collect([...collected, ...ofFolder], complete);
+    return collection.collect([...contents, ...ofFolder], complete);
   }
 
   function publish(onChange: (resources: Resources) => void): void {
+    if (collected?.files === files && collected.problem === problem) return;
+    collected = { files, problem };
     const resources = collect();
     const summary = `${resources.hash} ${JSON.stringify(resources.violations)}`;
     if (summary === published || stopping.signal.aborted) return;
@@ -123,7 +127,7 @@ async function describeListing(listing: Listing, directory: string): Promise<Vio
   return createFileViolation(directory, ...(await describeEmptyFolder(directory)));
 }
 
-/** New states by name, in order; a file whose signature did not change keeps its state. */
+/** New states by name, in order; a file whose signature did not change keeps its state. `before` itself if none did. */
 async function readChanged(
   listing: Listing,
   before: ReadonlyMap<string, FileState>,
@@ -144,7 +148,8 @@ async function readChanged(
     const lastReadable = content.readable ? content : known?.lastReadable;
     states.set(path, { signature, violations: content.violations, readable: content.readable, lastReadable });
   }
-  return states;
+  const isSame = states.size === before.size && [...states].every(([path, state]) => before.get(path) === state);
+  return isSame ? before : states;
 }
 
 function logResources(resources: Resources, directory: string, log: Log): void {
