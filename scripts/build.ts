@@ -129,7 +129,7 @@ function copyNative(to: string): void {
 const NEW = `dist-${process.pid}`;
 
 await build({
-  entryPoints: { main: 'src/main.ts' },
+  entryPoints: { main: 'src/start.ts' },
   outdir: NEW,
   bundle: true,
   splitting: true,

@@ -4,7 +4,6 @@ import manifest from '../package.json' with { type: 'json' };
 import { runProgram } from './cli/commands.ts';
 import { findUnsafeSettings } from './cli/guard.ts';
 import { EXIT, type Io, type Output } from './cli/io.ts';
-import { delayOptimizing } from './cli/optimizing.ts';
 
 const NO_SIGNAL = 128;
 const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
@@ -40,7 +39,6 @@ async function main(argv: readonly string[]): Promise<number> {
   const unsafe = argv[0] === 'sidecar' ? findUnsafeSettings(process.env, process.execArgv) : [];
   for (const problem of unsafe) io.stderr.write(`sallyport sidecar: ${problem}\n`);
   if (unsafe.length > 0) return EXIT.usage;
-  if (argv[0] === 'sidecar') delayOptimizing();
   return runProgram(argv, io, { signal: stopped.signal, version: manifest.version });
 }
 

@@ -25,12 +25,13 @@ const REST = 0.02;
 const WORTHWHILE_BYTES = 6 * 1024 * 1024;
 
 /**
- * Trims whenever the heap has grown and nobody waits: after a change of configuration, after a load. Costs nothing while
- * requests come. Answers how to stop it.
+ * Trims at once, at the first rest (what listening and the first look at the files left), and then whenever the heap has
+ * grown and nobody waits: after a change of configuration, after a load. Costs nothing while requests come. Answers how to
+ * stop it.
  */
 export function keepTrimmed(): () => void {
   trimMemory();
-  let heap = process.memoryUsage().heapTotal;
+  let heap = -WORTHWHILE_BYTES;
   let before = performance.eventLoopUtilization();
   const timer = setInterval(() => {
     const now = performance.eventLoopUtilization();

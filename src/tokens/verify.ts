@@ -86,22 +86,22 @@ type Outcome = { readonly keysGeneration: number } | Refusal | Undecided;
 
 /** A token whose key is not known gives its issuer one chance to publish it, bounded by the cooldown. */
 async function verifyWithKeys({ keys }: Issuer, token: CompactToken, now: () => number): Promise<Outcome> {
-  const first = await tryKeys(keys.current(now()), keys.generation(), token);
+  const first = tryKeys(keys.current(now()), keys.generation(), token);
   if (!('keyUnknown' in first)) return first.outcome;
   const refresh = keys.refreshForUnknownKey(now());
   await refresh;
-  const second = refresh === undefined ? first : await tryKeys(keys.current(now()), keys.generation(), token);
+  const second = refresh === undefined ? first : tryKeys(keys.current(now()), keys.generation(), token);
   return 'keyUnknown' in second && keys.lastAttemptFailed() ? undecided : second.outcome;
 }
 
 type Trial = { readonly outcome: Outcome; readonly keyUnknown?: true };
 
-async function tryKeys(list: KeyList | undefined, keysGeneration: number, token: CompactToken): Promise<Trial> {
+function tryKeys(list: KeyList | undefined, keysGeneration: number, token: CompactToken): Trial {
   if (list === undefined) return { outcome: undecided };
   const { keys, otherAlgorithm } = findCandidates(list, token.keyId, token.algorithm);
   if (otherAlgorithm) return { outcome: refused('TokenAlgorithmNotAllowed') };
   if (keys.length === 0) return { outcome: refused('TokenKeyNotFound'), keyUnknown: true };
-  if (await verifySignature(token, keys)) return { outcome: { keysGeneration } };
+  if (verifySignature(token, keys)) return { outcome: { keysGeneration } };
   const outcome = refused('TokenSignatureInvalid');
   // Without a key id nothing says whether the key is new or the signature false.
   return token.keyId === undefined ? { outcome, keyUnknown: true } : { outcome };
