@@ -32,8 +32,10 @@ const takeBuiltinsByName: Plugin = {
   name: 'take-builtins-by-name',
   setup(bundler) {
     bundler.onLoad({ filter: /\/src\/.*\.ts$/ }, ({ path }) => {
-      const contents = readFileSync(path, 'utf8').replace(BUILTIN_IMPORT, (_, ...[whole, names, from]: [string?, string?, string?]) =>
-        takeBuiltin(from ?? '', whole ?? renderNames(names ?? '')),
+      const contents = readFileSync(path, 'utf8').replace(
+        BUILTIN_IMPORT,
+        (_, ...[whole, names, from]: [string?, string?, string?]) =>
+          takeBuiltin(from ?? '', whole ?? renderNames(names ?? '')),
       );
       return { contents, loader: 'ts' };
     });

@@ -7,7 +7,9 @@ import { verifySignature } from './signature.ts';
 import { readJwk, readSymmetric, type VerificationKey } from './verification-key.ts';
 
 const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
-const curves = new Map(['P-256', 'P-384', 'P-521'].map(c => [c, generateKeyPairSync('ec', { namedCurve: c }).privateKey]));
+const curves = new Map(
+  ['P-256', 'P-384', 'P-521'].map(c => [c, generateKeyPairSync('ec', { namedCurve: c }).privateKey]),
+);
 const ed = generateKeyPairSync('ed25519').privateKey;
 const secret = Buffer.alloc(64, 7);
 
@@ -98,5 +100,11 @@ test('an ECDSA signature in DER is refused: it would be a second spelling of the
 
 test('an ECDSA signature of zeros is refused (CVE-2022-21449)', () => {
   const key = curve('P-256');
-  assert.equal(verifySignature(signWith('ES256', () => Buffer.alloc(64)), [readKey(key)]), false);
+  assert.equal(
+    verifySignature(
+      signWith('ES256', () => Buffer.alloc(64)),
+      [readKey(key)],
+    ),
+    false,
+  );
 });
