@@ -1,0 +1,195 @@
+/** Status of every object of one namespace, and what the namespace has to say of cluster policies. Pure. */
+import type { Violation } from '../api/violation.ts';
+import { CONDITIONS_OF } from '../api/conditions.ts';
+import { listNamed, type NamedMaterial } from '../material/named.ts';
+import { identify, type Labels } from '../policy/inventory.ts';
+import { analyzeNamespace, type Analysis } from './analysis.ts';
+import type { Finding } from './conditions.ts';
+import { countEnforcement, describeEnforcement, type Enforcement } from './enforcement.ts';
+import { judgeObject } from './judgement.ts';
+import { createExistenceLookup, type NamedData } from './named-data.ts';
+import type { KnownObject } from './objects.ts';
+import { listForbidden, type PermissionContext } from './permissions.ts';
+import type { PodStates } from './pod-states.ts';
+import type { PodFacts } from './pods.ts';
+import { groupPods, type PodClass } from './selection.ts';
+import { describeCredential, judgeIssuer, type MeshFacts } from './supporting-status.ts';
+import { countWouldDeny, describeAudit, warnOfExposure } from './warnings.ts';
+
+/** What status should hold: conditions, and the fields of its kind. */
+export interface WantedStatus {
+  readonly findings: readonly Finding[];
+  readonly fields: Readonly<Record<string, unknown>>;
+}
+
+export interface NamespaceInput {
+  readonly namespace: string;
+  readonly namespaceLabels: Labels;
+  /** Of the namespace, cluster policies, and the objects of other namespaces that those name. */
+  readonly objects: readonly KnownObject[];
+  /** Live pods of the namespace. */
+  readonly pods: readonly PodFacts[];
+  readonly data: NamedData;
+  readonly requireLabel: boolean;
+  /** Problems of what Secrets and ConfigMaps hold: certificates, keys, lists. */
+  readonly checkData: (objects: readonly KnownObject[]) => readonly Violation[];
+}
+
+/** What does not change with what pods say. */
+export interface NamespaceFacts extends Analysis {
+  readonly input: NamespaceInput;
+  readonly classes: readonly PodClass[];
+  /** By key of the class: what its pods are handed. */
+  readonly named: ReadonlyMap<string, NamedMaterial>;
+  readonly dataProblems: ReadonlyMap<string, readonly Violation[]>;
+}
+
+export function examineNamespace(input: NamespaceInput): NamespaceFacts {
+  const { namespace, namespaceLabels, objects } = input;
+  const usable = objects.flatMap(({ parsed, lastGood }) => [parsed, parsed === lastGood ? undefined : lastGood]);
+  const known = usable.filter(object => object !== undefined);
+  const apis = known.flatMap(object => (object.kind === 'Api' && object.meta.namespace === namespace ? [object] : []));
+  const classes = groupPods(input.pods, apis);
+  const named = new Map(
+    classes.map(({ key, labels }) => [key, listNamed(known, { namespace, namespaceLabels, labels })]),
+  );
+  const analysis = analyzeNamespace({ ...input, classes, lookup: createExistenceLookup(input.data) });
+  const own = objects.filter(object => object.namespace === namespace);
+  return { ...analysis, input, classes, named, dataProblems: groupByObject(input.checkData(own)) };
+}
+
+export function groupByObject(violations: readonly Violation[]): ReadonlyMap<string, readonly Violation[]> {
+  return Map.groupBy(violations, ({ object }) => object);
+}
+
+export interface StatusContext {
+  readonly states: PodStates;
+  readonly mesh: MeshFacts;
+  /** By identity of the object: the PolicyTest that holds it back. */
+  readonly heldBy: ReadonlyMap<string, string>;
+}
+
+/** By identity, for the objects of the namespace itself. */
+export function describeNamespace(facts: NamespaceFacts, context: StatusContext): ReadonlyMap<string, WantedStatus> {
+  const own = facts.input.objects.filter(({ namespace }) => namespace === facts.input.namespace);
+  const users = indexUsers(facts);
+  const permissions: PermissionContext = {
+    find: indexParsed(facts.input.objects),
+    data: facts.input.data,
+    requireLabel: facts.input.requireLabel,
+  };
+  return new Map(own.map(object => [object.id, describeObject(object, { facts, context, users, permissions })]));
+}
+
+export function indexParsed(objects: readonly KnownObject[]): PermissionContext['find'] {
+  const index = new Map(objects.map(object => [object.id, object.parsed]));
+  return id => index.get(id);
+}
+
+/** Pods by what they use. */
+function indexUsers({ classes, named }: NamespaceFacts): ReadonlyMap<string, readonly PodFacts[]> {
+  const users = new Map<string, PodFacts[]>();
+  for (const { key, pods } of classes) {
+    for (const id of named.get(key)?.concerning ?? []) {
+      const known = users.get(id);
+      if (known === undefined) users.set(id, [...pods]);
+      else known.push(...pods);
+    }
+  }
+  return users;
+}
+
+interface Scene {
+  readonly facts: NamespaceFacts;
+  readonly context: StatusContext;
+  readonly users: ReadonlyMap<string, readonly PodFacts[]>;
+  readonly permissions: PermissionContext;
+}
+
+function describeObject(object: KnownObject, scene: Scene): WantedStatus {
+  const { facts, context, permissions } = scene;
+  const { id, kind, parsed } = object;
+  const heldBy = context.heldBy.get(id);
+  const place = placeOf(object, facts);
+  const findings = judgeObject({
+    object,
+    problems: [...(facts.problems.get(id) ?? []), ...asReferences(facts.dataProblems.get(id))],
+    notices: facts.notices.get(id) ?? [],
+    forbidden: parsed === undefined ? [] : listForbidden(parsed, permissions),
+    programs: CONDITIONS_OF[kind].includes('Programmed'),
+    ...(place === undefined ? {} : { place }),
+    ...(heldBy === undefined ? {} : { heldBy }),
+  });
+  const more = describeByKind(object, scene);
+  return { findings: [...findings, ...more.findings], fields: more.fields };
+}
+
+/** What a Secret holds and cannot be used is as good as missing; what merely ends soon is a note. */
+const asReferences = (violations: readonly Violation[] = []): readonly Violation[] =>
+  violations.map(violation => (violation.severity === 'error' ? { ...violation, concern: 'Reference' } : violation));
+
+function describeByKind(object: KnownObject, { facts, context, users }: Scene): WantedStatus {
+  const { id, kind, key, parsed } = object;
+  const { states, mesh } = context;
+  switch (kind) {
+    case 'AuthPolicy': {
+      const pods = facts.selection.ofPolicy.get(id) ?? [];
+      const counts = countEnforcement(object, pods, states);
+      const audit = describeAudit(object, countWouldDeny(object, pods, states));
+      return { findings: [describeEnforcement(counts, object.generation), ...audit], fields: {} };
+    }
+    case 'Api': {
+      const pods = facts.selection.ofApi.get(id) ?? [];
+      const { matched, enforcing } = countEnforcement(object, pods, states);
+      return { findings: warnOfExposure(object, pods, states), fields: { pods: { matched, enforcing } } };
+    }
+    case 'TokenIssuer':
+      return judgeIssuer(key, users.get(id) ?? [], states);
+    case 'BackendCredential':
+      if (parsed?.kind !== 'BackendCredential') return { findings: [], fields: {} };
+      return { findings: [], fields: describeCredential(parsed, users.get(id) ?? [], facts.input.data, mesh) };
+    case 'ClientTrust':
+    case 'DeviceAuthService':
+    case 'ClusterAuthPolicy':
+      return { findings: [], fields: {} };
+  }
+}
+
+const MOST_NAMED = 10;
+
+export function listNames(names: readonly string[]): string {
+  const shown = names.slice(0, MOST_NAMED).join(', ');
+  return names.length <= MOST_NAMED ? shown : `${shown} and ${names.length - MOST_NAMED} more`;
+}
+
+/** Of a policy the Apis that it applies to, of an Api the policies of all its operations in the order of S2. */
+function placeOf({ id, kind }: KnownObject, { selection }: NamespaceFacts): string | undefined {
+  if (kind === 'Api') {
+    const order = selection.orderOf.get(id) ?? [];
+    return order.length === 0 ? 'no policy applies to the whole of it' : `policies in order: ${listNames(order)}`;
+  }
+  const apis = selection.apisOf.get(id);
+  return apis === undefined ? undefined : `applies to ${listNames(apis.map(identify))}`;
+}
+
+/** What the namespace adds to the status of a cluster policy. */
+export interface ClusterShare {
+  readonly enforcement: Enforcement;
+  readonly wouldDeny: number;
+  readonly problems: readonly Violation[];
+}
+
+/** By identity; cluster policies that apply to no Api here are absent. */
+export function shareOfClusterPolicies(facts: NamespaceFacts, states: PodStates): ReadonlyMap<string, ClusterShare> {
+  const shares = new Map<string, ClusterShare>();
+  for (const object of facts.input.objects) {
+    if (object.kind !== 'ClusterAuthPolicy' || !facts.selection.apisOf.has(object.id)) continue;
+    const pods = facts.selection.ofPolicy.get(object.id) ?? [];
+    shares.set(object.id, {
+      enforcement: countEnforcement(object, pods, states),
+      wouldDeny: countWouldDeny(object, pods, states),
+      problems: facts.problems.get(object.id) ?? [],
+    });
+  }
+  return shares;
+}
