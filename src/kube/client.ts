@@ -12,6 +12,8 @@ export interface RequestOptions {
   readonly body?: unknown;
   /** Default `application/json`. */
   readonly contentType?: string;
+  /** Of the answer; default `application/json`. See METADATA_ONLY. */
+  readonly accept?: string;
   readonly signal?: AbortSignal;
   /** For the head of the answer, and again for its body; default 30 s. */
   readonly timeoutMs?: number;
@@ -22,7 +24,18 @@ export interface StreamOptions {
   readonly onOpen?: () => void;
   /** For the head of the answer; default 30 s. */
   readonly timeoutMs?: number;
+  /** See RequestOptions. */
+  readonly accept?: string;
 }
+
+/**
+ * Asks for metadata without the rest of the objects, of a list and of a watch
+ * (https://kubernetes.io/docs/reference/using-api/api-concepts/#metadata-only-fetches).
+ */
+export const METADATA_ONLY = {
+  list: 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1',
+  watch: 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1',
+} as const;
 
 export interface KubeClient {
   /**
@@ -104,8 +117,12 @@ export function createKubeClient(connection: KubeConnection, deps: KubeClientDep
       return parseAnswer(await readText(answer, { signal, timeoutMs, maxLength: maxAnswer })) as T;
     },
     async *stream(path, query, signal, options = {}) {
-      const { timeoutMs = TIMEOUT_MS } = options;
-      const answer = await send({ ...prepareCall(connection, base, 'GET', path, { query }), signal, timeoutMs });
+      const { timeoutMs = TIMEOUT_MS, accept } = options;
+      const prepared = prepareCall(connection, base, 'GET', path, {
+        query,
+        ...(accept === undefined ? {} : { accept }),
+      });
+      const answer = await send({ ...prepared, signal, timeoutMs });
       if (answer.status !== 200) await fail(answer, signal);
       options.onOpen?.();
       for await (const line of readLines(answer, { signal, maxLength: maxLine })) yield parseAnswer(line);
@@ -130,15 +147,16 @@ function prepareCall(
   base: Readonly<Record<string, string>>,
   method: string,
   path: string,
-  { query, body, contentType = 'application/json' }: RequestOptions,
+  { query, body, contentType = 'application/json', accept = base['accept'] ?? '' }: RequestOptions,
 ): Omit<Call, 'timeoutMs'> {
   const prefix = new URL(server).pathname.replace(/\/$/, '');
   const search = query === undefined ? '' : `?${new URLSearchParams(query).toString()}`;
   const call = { method, path: `${prefix}${path}${search}` };
-  if (body === undefined) return { ...call, headers: base };
+  const headers = { ...base, accept };
+  if (body === undefined) return { ...call, headers };
   return {
     ...call,
-    headers: { ...base, 'content-type': contentType },
+    headers: { ...headers, 'content-type': contentType },
     body: typeof body === 'string' ? body : JSON.stringify(body),
   };
 }

@@ -1,5 +1,5 @@
 /** One attempt after another at a collection: list it or resume where the last watch ended, then watch until the end. */
-import type { KubeClient } from './client.ts';
+import { METADATA_ONLY, type KubeClient } from './client.ts';
 import { createLocalError, KubeError } from './kube-error.ts';
 import { nameObject, type KubeObject } from './objects.ts';
 import { listPages } from './paged-list.ts';
@@ -30,6 +30,7 @@ export interface FollowerOptions {
   readonly client: KubeClient;
   readonly path: string;
   readonly query?: Readonly<Record<string, string>>;
+  readonly metadataOnly?: boolean;
   readonly clock: () => number;
   readonly random: () => number;
   readonly relistEveryMs?: number;
@@ -60,7 +61,7 @@ interface Progress {
 }
 
 export function createFollower(options: FollowerOptions): Follower {
-  const { client, path, query = {}, clock, random, signal, relistEveryMs = 1_800_000 } = options;
+  const { client, path, query = {}, clock, random, signal, relistEveryMs = 1_800_000, metadataOnly = false } = options;
   const timings = { ...TIMINGS, ...options.timings };
   let resourceVersion: string | undefined;
   let listedAt = 0;
@@ -101,8 +102,9 @@ export function createFollower(options: FollowerOptions): Follower {
         ? { sendInitialEvents: 'true', resourceVersionMatch: 'NotOlderThan' }
         : { resourceVersion: from }),
     };
+    const streaming = { onOpen: options.onOpen, ...(metadataOnly ? { accept: METADATA_ONLY.watch } : {}) };
     try {
-      for await (const line of client.stream(path, asked, guard.signal, { onOpen: options.onOpen })) {
+      for await (const line of client.stream(path, asked, guard.signal, streaming)) {
         take(readEvent(line), progress);
       }
     } catch (error) {
@@ -127,7 +129,7 @@ export function createFollower(options: FollowerOptions): Follower {
         canStream = false;
       }
     }
-    const listed = await listPages({ client, path, query, signal });
+    const listed = await listPages({ client, path, query, signal, metadataOnly });
     keepList(listed.objects, listed.resourceVersion);
   }
 

@@ -24,6 +24,8 @@ export interface ListWatchOptions<T extends KubeObject> {
   readonly path: string;
   /** `labelSelector`, `fieldSelector`. */
   readonly query?: Readonly<Record<string, string>>;
+  /** Objects are asked for without everything but their metadata: of Secrets no value then leaves the API server. */
+  readonly metadataOnly?: boolean;
   /**
    * One live map, by `namespace/name`: read it, do not keep a copy of it that must stay as it was. What it throws is
    * logged, and it is called again with SYNC.

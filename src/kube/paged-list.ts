@@ -1,5 +1,5 @@
 /** Everything of a collection in pages, for servers without streaming lists. */
-import type { KubeClient } from './client.ts';
+import { METADATA_ONLY, type KubeClient } from './client.ts';
 import { createLocalError, isGone, KubeError } from './kube-error.ts';
 import { isRecord, nameObject, trimObject, type KubeObject } from './objects.ts';
 
@@ -13,6 +13,7 @@ export interface PagedListOptions {
   readonly path: string;
   readonly query: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;
+  readonly metadataOnly?: boolean;
   /** Objects of a page; default 250. */
   readonly pageSize?: number;
 }
@@ -32,12 +33,16 @@ export async function listPages(options: PagedListOptions): Promise<Listed> {
   }
 }
 
-async function listAll({ client, path, query, signal }: PagedListOptions, pageSize: number): Promise<Listed> {
+async function listAll(options: PagedListOptions, pageSize: number): Promise<Listed> {
+  const { client, path, query, signal, metadataOnly = false } = options;
+  const accept = metadataOnly ? { accept: METADATA_ONLY.list } : {};
   const objects = new Map<string, KubeObject>();
   let token = '';
   for (;;) {
     const paging = pageSize === 0 ? {} : { limit: String(pageSize), ...(token === '' ? {} : { continue: token }) };
-    const page = readPage(await client.request<unknown>('GET', path, { query: { ...query, ...paging }, signal }));
+    const page = readPage(
+      await client.request<unknown>('GET', path, { query: { ...query, ...paging }, signal, ...accept }),
+    );
     for (const object of page.objects) objects.set(nameObject(object), object);
     if (page.token === '') return { objects, resourceVersion: page.resourceVersion };
     ({ token } = page);
