@@ -206,7 +206,11 @@ export const REASONS = {
   ),
   CredentialUnavailable: reason(503, 'Credential unavailable', 'A credential for the app could not be had.'),
   Overloaded: reason(503, 'Overloaded', 'The sidecar is out of memory, connections or time.'),
-  Draining: reason(503, 'Draining', 'The sidecar is shutting down.'),
+  Draining: reason(
+    503,
+    'Draining',
+    'Reserved: never given. While it drains the sidecar still answers; after SIGTERM it takes no new connections.',
+  ),
   AppTimeout: reason(504, 'App timeout', 'The app did not answer in time.'),
   VersionNotSupported: reason(505, 'Version not supported', 'The HTTP version is neither 1.0 nor 1.1.'),
 } as const satisfies Record<string, ReasonInfo>;

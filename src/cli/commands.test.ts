@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { runProgram } from './commands.ts';
 import { findUnsafeSettings } from './guard.ts';
-import { findNearest } from './nearest.ts';
+import { suggest } from './options.ts';
 import { createPaint, renderTable } from './text.ts';
 
 async function run(...argv: readonly string[]) {
@@ -81,8 +81,8 @@ for (const [sentence, [args, message]] of Object.entries(WRONG_LEVELS)) {
 test('the nearest name is found by swaps, gaps and beginnings, and not by chance', () => {
   const names = ['status', 'sidecar', 'drain', 'demo'];
   assert.deepEqual(
-    ['satus', 'sttaus', 'side', 'darin', 'xyz', ''].map(wrong => findNearest(wrong, names)),
-    ['status', 'status', 'sidecar', 'drain', undefined, undefined],
+    ['satus', 'sttaus', 'side', 'darin', 'xyz', ''].map(wrong => suggest(wrong, names)),
+    ['status', 'status', 'sidecar', 'drain'].map(name => `; did you mean ${name}?`).concat('', ''),
   );
 });
 

@@ -5,7 +5,7 @@
 import { parseArgs } from 'node:util';
 import { EXIT, type Io } from './io.ts';
 import { renderHelp } from './help.ts';
-import { findNearest } from './nearest.ts';
+import { nearestName } from '../api/words.ts';
 
 /** One option. `read` gets the texts of the command line, or of the environment; none: the option was not given. */
 export interface Option<T> {
@@ -239,9 +239,10 @@ function countPositionals({ positionals }: Command, given: readonly string[]): s
   return given.slice(max).map(extra => `${quote(extra)} is one argument too many`);
 }
 
-/** `; did you mean --config?`, or nothing when no name is near. */
+/** `; did you mean --config?`, for a name begun or mistyped; nothing when none is near. */
 export function suggest(wrong: string, names: readonly string[], prefix = ''): string {
-  const nearest = findNearest(wrong, names);
+  const begun = wrong.length > 1 ? names.find(name => name.startsWith(wrong)) : undefined;
+  const nearest = begun ?? nearestName(wrong, names);
   return nearest === undefined ? '' : `; did you mean ${prefix}${nearest}?`;
 }
 

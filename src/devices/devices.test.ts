@@ -342,16 +342,23 @@ const revocationOf = (scene: Scene, digit: string): unknown => {
   return scene.view.revocation({ type: 'revocation', step, certificate });
 };
 
-test('a listed thumbprint is revoked at once, SHA-1 or SHA-256, in any spelling; a bad line is a warning', () => {
-  const list = `# stolen\n${'aa:'.repeat(20).slice(0, -1)}  # robot-7\r\n\n${'B'.repeat(64)}\nnonsense\n${'c'.repeat(39)}\n`;
+test('a listed thumbprint is revoked at once, SHA-1 or SHA-256, in any spelling', () => {
+  const list = `# stolen\n${'aa:'.repeat(20).slice(0, -1)}  # robot-7\r\n\n${'B'.repeat(64)}\n`;
   const scene = openScene(listed, undefined, materialOf(list));
   const revoked = { state: 'refused', reason: 'DeviceRevoked' };
   assert.deepEqual(revocationOf(scene, 'A'), revoked);
   assert.deepEqual(revocationOf(scene, 'B'), revoked);
   assert.deepEqual(revocationOf(scene, 'C'), { state: 'clear' });
   assert.equal(scene.view.status()[0]?.revoked, 2);
+});
+
+test('a line that is no thumbprint was meant for somebody: nobody is clear, who is listed is revoked', () => {
+  const scene = openScene(listed, undefined, materialOf(`${'aa'.repeat(20)}\nnonsense\n${'c'.repeat(39)}\n`));
+  assert.deepEqual(revocationOf(scene, 'A'), { state: 'refused', reason: 'DeviceRevoked' });
+  assert.deepEqual(revocationOf(scene, 'C'), { state: 'undecided', reason: 'DeviceAuthUnavailable' });
+  assert.equal(scene.view.status()[0]?.revoked, undefined);
   assert.ok(
-    scene.lines.some(line => line.includes('[5,6]')),
+    scene.lines.some(line => line.includes('[2,3]')),
     scene.lines.join(),
   );
 });

@@ -12,7 +12,7 @@ import type { CredentialView } from '../credentials/credentials.ts';
 import type { DeviceEvidence, DeviceRequest, RevocationEvidence, RevocationRequest } from '../decision/evidence.ts';
 import type { Material } from '../material/material.ts';
 import type { DeviceServicePlan } from '../policy/model.ts';
-import { parseRevocationList } from './revocation-list.ts';
+import { parseRevocationList, type RevocationList } from './revocation-list.ts';
 import {
   createService,
   UNAVAILABLE,
@@ -27,7 +27,7 @@ export type DevicesOptions = ServiceOptions;
 
 export interface DeviceServiceStatus extends ServiceState {
   readonly key: ObjectKey;
-  /** Thumbprints on the revocation list; undefined: it is named but missing, so every look-up is 503. */
+  /** Thumbprints on the revocation list; undefined: it is missing or holds a bad line, so look-ups are 503. */
   readonly revoked: number | undefined;
 }
 
@@ -52,7 +52,7 @@ export interface Devices {
 interface Prepared {
   readonly service: Service;
   readonly reach: Reach;
-  readonly revoked: ReadonlySet<string> | undefined;
+  readonly revoked: RevocationList | undefined;
 }
 
 const CLEAR = { state: 'clear' } as const;
@@ -85,14 +85,17 @@ function createView(prepared: ReadonlyMap<ObjectKey, Prepared>, clock: () => num
     revocation({ step, certificate }) {
       const revoked = prepared.get(step.service)?.revoked;
       if (revoked === undefined) return UNAVAILABLE;
-      return revoked.has(certificate.sha1) || revoked.has(certificate.sha256) ? REVOKED : CLEAR;
+      const { thumbprints, badLines } = revoked;
+      if (thumbprints.has(certificate.sha1) || thumbprints.has(certificate.sha256)) return REVOKED;
+      // A bad line was meant to cut somebody off, and it may be this device.
+      return badLines.length > 0 ? UNAVAILABLE : CLEAR;
     },
     device(request, now) {
       const found = prepared.get(request.step.service);
       return found === undefined ? UNAVAILABLE : found.service.look(request, found.reach, now);
     },
     status: () =>
-      [...prepared].map(([key, { service, revoked }]) => ({ key, ...service.state(clock()), revoked: revoked?.size })),
+      [...prepared].map(([key, { service, revoked }]) => ({ key, ...service.state(clock()), revoked: revoked?.badLines.length === 0 ? revoked.thumbprints.size : undefined })),
   };
 }
 
@@ -131,24 +134,25 @@ function findTrust(
   return text === undefined ? undefined : { ca: text };
 }
 
-const NOBODY: ReadonlySet<string> = new Set();
+const NOBODY: RevocationList = { thumbprints: new Set(), badLines: [] };
 
 function findRevoked(
   { log }: DevicesOptions,
   plan: DeviceServicePlan,
   material: Material,
-): ReadonlySet<string> | undefined {
+): RevocationList | undefined {
   if (plan.spec.revoke === undefined) return NOBODY;
   const text = findText(plan, material, plan.spec.revoke);
   if (text === undefined) {
     log.warn({ service: plan.key }, 'the revocation list is missing: every device look-up is refused with 503');
     return undefined;
   }
-  const { thumbprints, badLines } = parseRevocationList(text);
-  if (badLines.length > 0) {
-    log.warn({ service: plan.key, lines: badLines.slice(0, 20) }, 'lines of the revocation list are no thumbprint');
+  const list = parseRevocationList(text);
+  if (list.badLines.length > 0) {
+    const lines = list.badLines.slice(0, 20);
+    log.error({ service: plan.key, lines }, 'lines of the revocation list are no thumbprint: look-ups are 503');
   }
-  return thumbprints;
+  return list;
 }
 
 interface Reference {

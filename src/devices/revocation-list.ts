@@ -3,7 +3,7 @@
 export interface RevocationList {
   /** Upper-case hex: SHA-1 (40 digits) or SHA-256 (64). */
   readonly thumbprints: ReadonlySet<string>;
-  /** Lines, counted from 1, that are no thumbprint. They revoke nobody, so whoever keeps the list must hear of them. */
+  /** Lines, counted from 1, that are no thumbprint. Whom they were meant to revoke nobody can tell, so nobody is clear. */
   readonly badLines: readonly number[];
 }
 

@@ -26,7 +26,7 @@ export interface AppTarget {
   readonly tls?: AppTls;
   readonly timeouts: AppPlan['timeouts'];
   /** `app.url` (M4): authority for Host, path prefix, and the dial guard. */
-  readonly fixed?: { readonly host: string; readonly pathPrefix: string };
+  readonly fixed?: { readonly host: string; readonly path: string };
 }
 
 export type FoundTarget = { readonly target: AppTarget } | { readonly reason: Reason; readonly problem: string };
@@ -58,7 +58,7 @@ export function findTarget(input: TargetInput): FoundTarget {
       address: dialled,
       timeouts: app.timeouts,
       ...(security === undefined ? {} : { tls: security.tls }),
-      ...(fixed === undefined ? {} : { fixed: { host: fixed.host, pathPrefix: fixed.pathname.replace(/\/$/, '') } }),
+      ...(fixed === undefined ? {} : { fixed: { host: fixed.host, path: fixed.pathname } }),
     },
   };
 }

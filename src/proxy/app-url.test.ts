@@ -5,19 +5,22 @@ import { play } from './testing/world.ts';
 import { echoHeads, openWire, startApp } from './testing/wire.ts';
 
 describe('a fixed back end (M4)', () => {
-  const PATHS: readonly (readonly [string, string, string, string])[] = [
+  const PATHS: readonly (readonly [ofUrl: string, basePath: string, path: string, expected: string])[] = [
     ['/orders/messages', '/queue', '/queue/5', '/orders/messages/5'],
     ['/orders/messages', '/queue', '/queue', '/orders/messages'],
     ['/orders/messages', '/queue', '/queue/', '/orders/messages'],
-    ['', '/queue', '/queue', '/'],
-    ['', '/', '/x', '/x'],
-    ['', '/', '/', '/'],
+    ['/orders/messages/', '/queue', '/queue', '/orders/messages/'],
+    ['/orders/messages/', '/queue', '/queue/', '/orders/messages/'],
+    ['/orders/messages/', '/queue', '/queue/5', '/orders/messages/5'],
+    ['/', '/queue', '/queue', '/'],
+    ['/', '/', '/x', '/x'],
+    ['/', '/', '/', '/'],
     ['/base', '/', '/x/y', '/base/x/y'],
     ['/base', '/v1/', '/v1/x', '/base/x'],
   ];
-  for (const [prefix, basePath, path, expected] of PATHS) {
-    test(`${prefix === '' ? 'the root' : prefix} with basePath ${basePath}: ${path} becomes ${expected}`, () => {
-      assert.equal(appendPath(prefix, { basePath }, path), expected);
+  for (const [ofUrl, basePath, path, expected] of PATHS) {
+    test(`${ofUrl} with basePath ${basePath}: ${path} becomes ${expected}`, () => {
+      assert.equal(appendPath(ofUrl, { basePath }, path), expected);
     });
   }
 

@@ -57,7 +57,7 @@ function renderForwarded({ permit, exchange, active, view, target }: Forwarded):
   const plain = !trusted && hasPlainTrace(exchange) && !needsIdentity(permit.route);
   const edits = plain ? permit.edits.headers : editAlso(permit, exchange, trusted);
   const path =
-    target.fixed === undefined ? view.path : appendPath(target.fixed.pathPrefix, permit.route.api, view.path);
+    target.fixed === undefined ? view.path : appendPath(target.fixed.path, permit.route.api, view.path);
   return renderRequest({
     method: head.method,
     target: query === '' ? path : `${path}?${query}`,
@@ -82,12 +82,11 @@ function renderForwarded({ permit, exchange, active, view, target }: Forwarded):
 const sentHost = ({ head }: Exchange, { address }: AppTarget): string =>
   findSingle(head, 'host') ?? showAddress(address);
 
-/** M4: the part of the path after basePath is appended to the URL's path; `/` appends nothing. */
-export function appendPath(prefix: string, api: Pick<ApiPlan, 'basePath'>, path: string): string {
-  const base = api.basePath.endsWith('/') ? api.basePath.slice(0, -1) : api.basePath;
-  const rest = path.slice(base.length);
-  const appended = prefix + (rest === '/' ? '' : rest);
-  return appended === '' ? '/' : appended;
+/** M4: the part of the path after basePath is appended to the URL's path; `/` appends nothing, not even to a final slash. */
+export function appendPath(ofUrl: string, api: Pick<ApiPlan, 'basePath'>, path: string): string {
+  const trimmed = (text: string): string => (text.endsWith('/') ? text.slice(0, -1) : text);
+  const rest = path.slice(trimmed(api.basePath).length);
+  return rest === '' || rest === '/' ? ofUrl : trimmed(ofUrl) + rest;
 }
 
 function hasPlainTrace({ head }: Exchange): boolean {

@@ -192,7 +192,7 @@ const bad: Readonly<Record<string, readonly [subject: string, material: string, 
   'a revoked device that is none': [
     REVOKING,
     configMap('ca', { list: `${server.sha1}\nrobot-7 hunter2\n` }),
-    'file.yaml:6:spec.revoke.configMapKeyRef: "list" of the ConfigMap "ca" holds no thumbprint in line 2, so that line revokes nobody, write one SHA-1 or SHA-256 a line, or # before a comment',
+    'file.yaml:6:spec.revoke.configMapKeyRef: "list" of the ConfigMap "ca" holds no thumbprint in line 2, so every device is refused with 503, write one SHA-1 or SHA-256 a line, or # before a comment',
   ],
 };
 
