@@ -243,5 +243,10 @@ function checkDeviceService({ spec }: ObjectOfKind<'DeviceAuthService'>, check: 
   const [line] = found === undefined ? [] : parseRevocationList(Buffer.from(found.bytes).toString()).badLines;
   if (found === undefined || line === undefined) return;
   const fix = 'write one SHA-1 or SHA-256 a line, or # before a comment';
-  check.report('error', found.field, `${found.holds} no thumbprint in line ${line}, so every device is refused with 503`, fix);
+  check.report(
+    'error',
+    found.field,
+    `${found.holds} no thumbprint in line ${line}, so every device is refused with 503`,
+    fix,
+  );
 }

@@ -95,7 +95,11 @@ function createView(prepared: ReadonlyMap<ObjectKey, Prepared>, clock: () => num
       return found === undefined ? UNAVAILABLE : found.service.look(request, found.reach, now);
     },
     status: () =>
-      [...prepared].map(([key, { service, revoked }]) => ({ key, ...service.state(clock()), revoked: revoked?.badLines.length === 0 ? revoked.thumbprints.size : undefined })),
+      [...prepared].map(([key, { service, revoked }]) => ({
+        key,
+        ...service.state(clock()),
+        revoked: revoked?.badLines.length === 0 ? revoked.thumbprints.size : undefined,
+      })),
   };
 }
 
@@ -136,11 +140,7 @@ function findTrust(
 
 const NOBODY: RevocationList = { thumbprints: new Set(), badLines: [] };
 
-function findRevoked(
-  { log }: DevicesOptions,
-  plan: DeviceServicePlan,
-  material: Material,
-): RevocationList | undefined {
+function findRevoked({ log }: DevicesOptions, plan: DeviceServicePlan, material: Material): RevocationList | undefined {
   if (plan.spec.revoke === undefined) return NOBODY;
   const text = findText(plan, material, plan.spec.revoke);
   if (text === undefined) {

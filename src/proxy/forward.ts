@@ -56,8 +56,7 @@ function renderForwarded({ permit, exchange, active, view, target }: Forwarded):
   const trusted = view.fromTrustedPeer && target.fixed === undefined;
   const plain = !trusted && hasPlainTrace(exchange) && !needsIdentity(permit.route);
   const edits = plain ? permit.edits.headers : editAlso(permit, exchange, trusted);
-  const path =
-    target.fixed === undefined ? view.path : appendPath(target.fixed.path, permit.route.api, view.path);
+  const path = target.fixed === undefined ? view.path : appendPath(target.fixed.path, permit.route.api, view.path);
   return renderRequest({
     method: head.method,
     target: query === '' ? path : `${path}?${query}`,
