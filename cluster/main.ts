@@ -4,7 +4,15 @@ import { once } from 'node:events';
 import { parseArgs } from 'node:util';
 import { describeToolEnvironment } from '../test/cluster/support/cluster.ts';
 import { openControlPlane } from '../test/cluster/support/control-plane.ts';
-import { listFolders, openFolder, removeFolder, removeStale } from '../test/cluster/support/folder.ts';
+import {
+  type ClusterFolder,
+  listFolders,
+  openFolder,
+  removeFolder,
+  removeStale,
+} from '../test/cluster/support/folder.ts';
+import { describeEntrance } from '../test/cluster/support/machine.ts';
+import { openNode } from '../test/cluster/support/node.ts';
 import { isAlive } from '../test/cluster/support/process-mark.ts';
 import { findMissing } from '../test/cluster/support/requirements.ts';
 import { buildParts } from './build.ts';
@@ -17,6 +25,7 @@ const HELP = `npm run cluster -- COMMAND [--name NAME] [--control-plane]
   status              what runs, and what this machine lacks
   kubectl ARGUMENT…   kubectl of that cluster
   helm ARGUMENT…      helm of that cluster
+  exec COMMAND…       a command on the node, where pods and Services have their addresses
   down                stops it and removes all of it
 
   --control-plane     without a node: needs no root, no pod ever runs
@@ -34,7 +43,7 @@ interface Options {
 const say = (line: string): void => void process.stderr.write(`cluster: ${line}\n`);
 
 async function main([command = 'help', ...rest]: readonly string[]): Promise<number> {
-  const [own, passed] = command === 'kubectl' || command === 'helm' ? splitOwn(rest) : [rest, []];
+  const [own, passed] = ['kubectl', 'helm', 'exec'].includes(command) ? splitOwn(rest) : [rest, []];
   const { values } = parseArgs({
     args: [...own],
     options: { name: { type: 'string' }, 'control-plane': { type: 'boolean' } },
@@ -55,7 +64,9 @@ async function main([command = 'help', ...rest]: readonly string[]): Promise<num
       return showStatus();
     case 'kubectl':
     case 'helm':
-      return runTool(command, options, passed);
+      return runInside(options, () => [requirePart(command), ...passed]);
+    case 'exec':
+      return runInside(options, folder => [...describeEntrance(folder), ...passed]);
     default:
       process.stdout.write(HELP);
       return command === 'help' ? EXIT.ok : EXIT.usage;
@@ -73,7 +84,8 @@ async function up({ name, level }: Options): Promise<number> {
   for (const { problem, fix } of missing) say(`${problem}: ${fix}`);
   if (missing.length > 0) return EXIT.failed;
   const begin = performance.now();
-  const cluster = await openControlPlane({ name, persistent: true });
+  const open = level === 'node' ? openNode : openControlPlane;
+  const cluster = await open({ name, persistent: true });
   say(`${name} is up after ${((performance.now() - begin) / 1000).toFixed(1)} s. Its files: ${cluster.folder}`);
   say(`stop it with \`npm run cluster -- down${name === DEFAULT_NAME ? '' : ` --name ${name}`}\`; use it with`);
   process.stdout.write(`export KUBECONFIG=${cluster.kubeconfig}\n`);
@@ -102,15 +114,15 @@ function showStatus(): number {
   return EXIT.ok;
 }
 
-async function runTool(tool: string, { name }: Options, args: readonly string[]): Promise<number> {
+async function runInside({ name }: Options, prepare: (folder: ClusterFolder) => readonly string[]): Promise<number> {
   const folder = openFolder(name);
   if (folder === undefined) {
     say(`there is no cluster ${name}: \`npm run cluster -- up\` starts one`);
     return EXIT.failed;
   }
+  const [command = '', ...args] = prepare(folder);
   const env = { ...process.env, ...describeToolEnvironment(folder.path) };
-  const child = spawn(requirePart(tool), args, { stdio: 'inherit', env });
-  const [code] = (await once(child, 'exit')) as [number | null];
+  const [code] = (await once(spawn(command, args, { stdio: 'inherit', env }), 'exit')) as [number | null];
   return code ?? EXIT.failed;
 }
 

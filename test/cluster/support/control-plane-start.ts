@@ -17,7 +17,9 @@ import { type Daemon, type StartDaemon, readLogTail } from './processes.ts';
 const READY_MS = 60_000;
 
 export interface ControlPlaneProcesses {
+  /** Default SIGKILL: connections break and nothing is said. SIGTERM lets it end its watches first. */
   stopApiServer(signal?: NodeJS.Signals): Promise<void>;
+  /** At the same address, with the same data. Resolves when it is ready. */
   startApiServer(): Promise<void>;
 }
 
