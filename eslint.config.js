@@ -20,7 +20,7 @@ const FLOORS = {
   kube: { folders: ['api', 'telemetry'] },
   interception: { folders: ['api', 'telemetry'] },
   sources: { folders: ['api', 'policy', 'telemetry', 'material', 'kube'] },
-  'policy-tests': { folders: ['api', 'http', 'x509', 'policy', 'decision', 'material'] },
+  'policy-tests': { folders: ['api', 'http', 'x509', 'policy', 'decision', 'telemetry', 'material', 'sources'] },
   convert: { folders: ['api', 'policy'] },
   injector: { folders: ['api', 'policy', 'telemetry', 'material', 'kube', 'interception', 'sources'] },
   controller: {

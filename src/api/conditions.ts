@@ -42,6 +42,7 @@ export const CONDITIONS_OF: Readonly<Record<KindName, readonly ConditionType[]>>
   ClientTrust: ['Accepted', 'ResolvedRefs'],
   DeviceAuthService: ['Accepted', 'ResolvedRefs'],
   BackendCredential: ['Accepted', 'ResolvedRefs'],
+  PolicyTest: ['Accepted', 'TestsPassed'],
 };
 
 export type StatusField =
@@ -85,6 +86,16 @@ export const STATUS_OF: Readonly<Record<KindName, Readonly<Record<string, Status
         sha256: { type: 'string', description: 'SHA-256, upper-case hex; for managed that of the mesh CA.' },
         spiffeId: { type: 'string', description: 'For managed: the SPIFFE id, since certificates change daily.' },
         notAfter: { type: 'date-time', description: 'When it ends.' },
+      },
+    },
+  },
+  PolicyTest: {
+    cases: {
+      type: 'object',
+      description: 'The last run.',
+      fields: {
+        total: { type: 'integer', description: 'How many cases there are.' },
+        failed: { type: 'integer', description: 'How many of them fail.' },
       },
     },
   },

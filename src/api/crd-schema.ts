@@ -69,6 +69,8 @@ function renderType(schema: AnySchema, scope: RenderScope): JsonSchema {
       return renderMap(schema, scope);
     case 'object':
       return renderObject(schema, scope);
+    case 'json':
+      return { type: 'object', 'x-kubernetes-preserve-unknown-fields': true };
     case 'unbuilt':
       return renderUnbuilt(schema);
   }

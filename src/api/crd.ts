@@ -193,4 +193,11 @@ const COLUMNS: Readonly<Record<KindName, readonly Column[]>> = {
     RESOLVED,
     WHY,
   ],
+  PolicyTest: [
+    field('Gate', '.spec.gate', 'Whether a failing case holds back new generations.', 'boolean'),
+    condition('TestsPassed', 'Passed'),
+    field('Cases', '.status.cases.total', 'How many cases there are.', 'integer'),
+    field('Failed', '.status.cases.failed', 'How many of them fail.', 'integer'),
+    wide(condition('TestsPassed', 'Why', 'message')),
+  ],
 };

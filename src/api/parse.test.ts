@@ -17,6 +17,7 @@ const MINIMAL: Readonly<Record<KindName, Record<string, unknown>>> = {
   ClientTrust: { anchors: [ANCHOR] },
   DeviceAuthService: { url: 'https://device-auth.fleet.svc/check' },
   BackendCredential: { meshCertificate: { secretName: 'mesh' } },
+  PolicyTest: { cases: [{ name: 'a', given: { request: { path: '/' } }, expect: { verdict: 'Deny' } }] },
 };
 const KIND_NAMES = Object.keys(MINIMAL) as KindName[];
 
@@ -136,8 +137,8 @@ describe('parsing an object', () => {
       'kind: "AuthPolcy" is not a kind of sallyport.dev, did you mean "AuthPolicy"?',
     ],
     'a kind of the design that is not built': [
-      manifest('PolicyTest', {}),
-      'kind: the kind PolicyTest is not built yet, remove the object',
+      manifest('Subscription', {}),
+      'kind: the kind Subscription is not built yet, remove the object',
     ],
     'a missing spec': [
       { ...manifest('AuthPolicy', {}), spec: undefined, spek: {} },

@@ -164,6 +164,8 @@ function describeType(schema: AnySchema, links: Links): string {
       const path = links.get(schema.fields);
       return path === undefined ? '`{}`' : `[object](#${anchor(path)})`;
     }
+    case 'json':
+      return 'object of any form';
     case 'unbuilt':
       return { object: 'object', list: 'list', text: 'text' }[schema.shape ?? 'object'];
   }

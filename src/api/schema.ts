@@ -30,6 +30,7 @@ export type SchemaType =
   | 'list'
   | 'map'
   | 'object'
+  | 'json'
   | 'unbuilt'
   | 'intOrString';
 
@@ -154,6 +155,13 @@ export interface Rule {
   readonly fix: string;
 }
 
+/** Any JSON object, kept as it is: null-prototype, at most 16 levels deep. */
+export interface JsonSchema extends Schema<Readonly<Record<string, unknown>>> {
+  readonly type: 'json';
+  /** Of its text. */
+  readonly maxBytes: number;
+}
+
 /** A part of the design that this version does not have: refused at load with a sentence, never ignored. */
 export interface UnbuiltSchema extends Schema<never> {
   readonly type: 'unbuilt';
@@ -174,6 +182,7 @@ export type AnySchema =
   | ListSchema<unknown>
   | MapSchema<unknown>
   | ObjectSchema<unknown>
+  | JsonSchema
   | UnbuiltSchema;
 
 /** A schema of unknown parsed type as the closed union: there are no other schemas than those of this file. */
@@ -231,6 +240,8 @@ export const object = <const F extends Fields>(
   fields: F,
   options: Omit<Options<ObjectSchema<ObjectOf<F>>>, 'fields'> = {},
 ): ObjectSchema<ObjectOf<F>> => ({ type: 'object', fields, ...options });
+
+export const json = (options: Options<JsonSchema>): JsonSchema => ({ type: 'json', ...options });
 
 export const unbuilt = (sentence: string, options: Omit<Options<UnbuiltSchema>, 'sentence'> = {}): UnbuiltSchema => ({
   type: 'unbuilt',

@@ -4,6 +4,7 @@ import {
   narrow,
   type AnySchema,
   type Field,
+  type JsonSchema,
   type ListSchema,
   type MapSchema,
   type ObjectSchema,
@@ -50,9 +51,45 @@ export function parseValue(schema: AnySchema, raw: unknown, field: string, scene
       return parseMap(schema, raw, field, scene);
     case 'object':
       return parseMembers(schema, raw, field, scene);
+    case 'json':
+      return parseJson(schema, raw, field, scene);
     case 'unbuilt':
       return refuse(scene, field, schema.sentence, 'remove it');
   }
+}
+
+const MOST_LEVELS = 16;
+
+function parseJson({ maxBytes }: JsonSchema, raw: unknown, field: string, scene: Scene): unknown {
+  if (!isRawObject(raw))
+    return refuse(
+      scene,
+      field,
+      `${describeValue(raw)}, but an object is wanted`,
+      'write lines of the form name: value',
+    );
+  const copy = copyJson(raw, MOST_LEVELS);
+  if (copy === BAD) return refuse(scene, field, `is nested more than ${MOST_LEVELS} levels deep`, 'make it flatter');
+  if (JSON.stringify(copy).length > maxBytes)
+    return refuse(scene, field, `is longer than ${maxBytes} characters as JSON`, 'shorten it');
+  return copy;
+}
+
+/** Null-prototype, so that `__proto__` is a name like any other. */
+function copyJson(raw: unknown, levels: number): unknown {
+  if (levels === 0) return BAD;
+  if (Array.isArray(raw)) {
+    const items = raw.map((item: unknown) => copyJson(item, levels - 1));
+    return items.includes(BAD) ? BAD : items;
+  }
+  if (!isRawObject(raw)) return raw;
+  const copy = Object.create(null) as Record<string, unknown>;
+  for (const [name, value] of Object.entries(raw)) {
+    const inner = copyJson(value, levels - 1);
+    if (inner === BAD) return BAD;
+    copy[name] = inner;
+  }
+  return copy;
 }
 
 function parseList(schema: ListSchema<unknown>, raw: unknown, field: string, scene: Scene): unknown {

@@ -84,6 +84,7 @@ function checkObject(check: Check): void {
     }
     case 'AuthPolicy':
     case 'ClusterAuthPolicy':
+    case 'PolicyTest':
       return;
   }
 }

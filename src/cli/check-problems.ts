@@ -4,7 +4,8 @@ import type { Violation } from '../api/violation.ts';
 import { createLookup } from '../material/material.ts';
 import { compileSnapshot } from '../policy/compile.ts';
 import type { Resources } from '../sources/source.ts';
-import { assumePorts } from './assumed-ports.ts';
+import { assumePorts } from '../policy-tests/assumed-ports.ts';
+import { findTestProblems } from '../policy-tests/test-references.ts';
 import { checkMaterial } from './check-material.ts';
 
 export interface CheckOptions {
@@ -30,6 +31,9 @@ export function collectProblems(resources: Resources, options: CheckOptions): re
     ...resources.violations,
     ...compiled.filter(violation => !followsFrom(violation, refused)),
     ...checkMaterial(resources, options.now),
+    ...resources.objects.flatMap(object =>
+      object.kind === 'PolicyTest' ? findTestProblems(object, resources.objects) : [],
+    ),
   ];
   const unique = new Map(found.map(violation => [JSON.stringify(violation), violation]));
   return [...unique.values()].sort(compareViolations);

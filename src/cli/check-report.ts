@@ -1,20 +1,31 @@
 /** How problems are printed: lines for editors and CI, grouped by file on a terminal, JSON for programs. */
 import type { Violation } from '../api/violation.ts';
+import { isFailed, renderFailures, renderJunit, summarizeTests, type TestReport } from './check-tests.ts';
 import type { Io } from './io.ts';
 import { createPaint, type Paint } from './text.ts';
 
 export function renderProblems(
   problems: readonly Violation[],
-  objects: number,
-  output: 'text' | 'json',
-  io: Pick<Io, 'stdout' | 'stderr' | 'isTTY'>,
+  { objects, tests }: { readonly objects: number; readonly tests: readonly TestReport[] },
+  output: 'text' | 'json' | 'junit',
+  io: Pick<Io, 'stdout' | 'stderr' | 'isTTY' | 'columns'>,
 ): void {
-  const summary = summarize(problems, objects);
-  if (output === 'json') io.stdout.write(`${JSON.stringify(describeProblems(problems), undefined, 2)}\n`);
-  else if (io.isTTY) io.stdout.write(renderGroups(problems, summary, createPaint(true)));
-  else {
+  const summary = [summarize(problems, objects), summarizeTests(tests)].filter(Boolean).join('; ');
+  if (output === 'junit') {
+    io.stdout.write(renderJunit(problems, tests));
+    return;
+  }
+  if (output === 'json')
+    io.stdout.write(
+      `${JSON.stringify({ ...describeProblems(problems), ...(tests.length === 0 ? {} : { tests: describeTests(tests) }) }, undefined, 2)}\n`,
+    );
+  else if (io.isTTY) {
+    const paint = createPaint(true);
+    io.stdout.write(renderGroups(problems, summary, paint, renderFailures(tests, paint, io.columns)));
+  } else {
     io.stdout.write(problems.map(problem => `${formatProblem(problem)}\n`).join(''));
-    io.stderr.write(`${summary}\n`);
+    const failures = renderFailures(tests, createPaint(false), Infinity);
+    io.stderr.write(`${failures === '' ? '' : `\n${failures}\n`}${summary}\n`);
   }
 }
 
@@ -34,7 +45,7 @@ function summarize(problems: readonly Violation[], objects: number): string {
 
 const countOf = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`;
 
-function describeProblems(problems: readonly Violation[]): unknown {
+function describeProblems(problems: readonly Violation[]) {
   const errors = problems.filter(({ severity }) => severity === 'error').length;
   return {
     ok: errors === 0,
@@ -51,14 +62,14 @@ function describeProblems(problems: readonly Violation[]): unknown {
   };
 }
 
-function renderGroups(problems: readonly Violation[], summary: string, paint: Paint): string {
+function renderGroups(problems: readonly Violation[], summary: string, paint: Paint, failures: string): string {
   const groups = Map.groupBy(problems, ({ position, object }) => position?.file ?? object);
   const blocks = [...groups].map(([file, found]) => {
     const width = Math.max(...found.map(({ position }) => String(position?.line ?? '').length));
     return `${paint('bold', file)}\n${found.map(problem => renderGrouped(problem, width, paint)).join('')}\n`;
   });
   const colour = problems.length === 0 ? 'green' : problems[0]?.severity === 'error' ? 'red' : 'yellow';
-  return `${blocks.join('')}${paint(colour, summary)}\n`;
+  return `${blocks.join('')}${failures === '' ? '' : `${failures}\n`}${paint(colour, summary)}\n`;
 }
 
 function renderGrouped(
@@ -72,3 +83,9 @@ function renderGrouped(
   const indent = ' '.repeat(width + 4);
   return `  ${line}  ${sign} ${place}${place === '' ? '' : ': '}${problem}\n${indent}${paint('dim', fix)}\n`;
 }
+
+const describeTests = (tests: readonly TestReport[]): unknown =>
+  tests.map(({ test, cases }) => ({
+    test: test.key,
+    cases: cases.map(result => ({ name: result.name, passed: !isFailed(result), differences: result.differences })),
+  }));

@@ -4,7 +4,7 @@ import { listWords } from '../api/words.ts';
 import { normalizeHost } from '../policy/apis.ts';
 import type { Resources } from '../sources/source.ts';
 import type { RequestLine } from './explain-input.ts';
-import type { Found, Workload } from './explain-route.ts';
+import type { Found, Workload } from '../policy-tests/find-route.ts';
 
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
 const MOST_NAMED = 5;

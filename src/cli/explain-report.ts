@@ -29,7 +29,7 @@ const COLOURS: Readonly<Record<TraceEntry['verdict'], Colour>> = {
   audit: 'yellow',
 };
 
-const HEADER = ['SCOPE', 'POLICY/STEP', 'TYPE', 'VERDICT', 'REASON', 'COST', 'DETAIL'] as const;
+export const TRACE_HEADER = ['SCOPE', 'POLICY/STEP', 'TYPE', 'VERDICT', 'REASON', 'COST', 'DETAIL'] as const;
 
 function sourceOf({ kind, policy, step, sealed, audit }: TraceEntry): string {
   const marks = [kind === 'ClusterAuthPolicy' && 'cluster', !sealed && 'unsealed', audit && 'audit'].filter(Boolean);
@@ -39,7 +39,7 @@ function sourceOf({ kind, policy, step, sealed, audit }: TraceEntry): string {
 const costOf = ({ verdict, microseconds }: TraceEntry): string =>
   verdict === 'not run' ? '' : `${microseconds < 10 ? microseconds.toFixed(1) : Math.round(microseconds)} µs`;
 
-const rowOf = (entry: TraceEntry): Cell[] => [
+export const rowOf = (entry: TraceEntry): Cell[] => [
   { text: entry.scope },
   { text: sourceOf(entry) },
   { text: entry.type },
@@ -100,7 +100,7 @@ const tellChange = ({ name, action, characters }: HeaderChange): string =>
 function renderText(explanation: Explanation, io: Pick<Io, 'isTTY' | 'columns' | 'env'>): string {
   const { request, verdict, trace, notes } = explanation;
   const paint = createPaint(io.isTTY && io.env['NO_COLOR'] === undefined);
-  const table = renderTable(HEADER, trace.map(rowOf), { paint, columns: io.isTTY ? io.columns : Infinity });
+  const table = renderTable(TRACE_HEADER, trace.map(rowOf), { paint, columns: io.isTTY ? io.columns : Infinity });
   const changes = 'edits' in verdict ? changesOf(verdict.edits).map(tellChange) : [];
   if ('edits' in verdict && verdict.edits.query !== undefined) changes.push('query: a token is cut out');
   const audits = auditDenialsOf(verdict).map(({ label, reason }) => `${label} would deny with ${reason}`);

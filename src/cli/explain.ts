@@ -27,7 +27,7 @@ import {
 } from './explain-input.ts';
 import { renderExplanation, type Explanation } from './explain-report.ts';
 import { describeMiss } from './explain-miss.ts';
-import { findRoute, isDeaf, listWorkloads, type Found } from './explain-route.ts';
+import { findRoute, isDeaf, listListeners, listWorkloads, type Found } from '../policy-tests/find-route.ts';
 import { EXIT, type Io, type RunCommand } from './io.ts';
 import {
   choiceOption,
@@ -132,7 +132,7 @@ async function explain(flags: Asked, paths: readonly string[], io: Io): Promise<
   reportErrors(resources.violations, io);
   if (!resources.complete) return EXIT.unavailable;
   const workloads = listWorkloads(resources.objects, { namespace, labels: flags['workload-labels'] });
-  const found = findRoute(resources, workloads, flags.request);
+  const found = findRoute(listListeners(resources, workloads), flags.request);
   reportErrors(found?.snapshot.violations ?? [], io);
   const miss = describeMiss(resources, workloads, flags.request, found);
   const about = { request: flags.request.text, port: found?.port, match: found?.match, miss };

@@ -74,6 +74,7 @@ function walk(of: Schema<unknown>, value: unknown, place: Place, found: Referenc
     case 'duration':
     case 'quantity':
     case 'intOrString':
+    case 'json':
     case 'unbuilt':
       return;
   }

@@ -100,7 +100,7 @@ apiVersion: sallyport.dev/v1alpha1
 metadata: {name: a, namespace: shop}
 spec: {}
 `,
-      'file.yaml:1:kind: is missing, write ClusterAuthPolicy, AuthPolicy, Api, TokenIssuer, ClientTrust, DeviceAuthService or BackendCredential',
+      'file.yaml:1:kind: is missing, write ClusterAuthPolicy, AuthPolicy, Api, TokenIssuer, ClientTrust, DeviceAuthService, BackendCredential or PolicyTest',
     ],
     'a document without apiVersion': [
       manifest`
@@ -117,7 +117,7 @@ kind: AuthorizationPolicy
 metadata: {name: a, namespace: shop}
 spec: {}
 `,
-      'file.yaml:2:kind: "AuthorizationPolicy" is not a kind of sallyport.dev, write ClusterAuthPolicy, AuthPolicy, Api, TokenIssuer, ClientTrust, DeviceAuthService or BackendCredential',
+      'file.yaml:2:kind: "AuthorizationPolicy" is not a kind of sallyport.dev, write ClusterAuthPolicy, AuthPolicy, Api, TokenIssuer, ClientTrust, DeviceAuthService, BackendCredential or PolicyTest',
     ],
     'a kind that is misspelt': [
       manifest`

@@ -3,6 +3,7 @@ import type { Infer, Schema } from '../schema.ts';
 import type { ParsedObject } from '../object.ts';
 import { apiSpec } from './api.ts';
 import { authPolicySpec, clusterAuthPolicySpec } from './policy.ts';
+import { policyTestSpec } from './policy-test.ts';
 import { backendCredentialSpec, clientTrustSpec, deviceAuthServiceSpec, tokenIssuerSpec } from './material.ts';
 
 export interface KindInfo<S> {
@@ -36,12 +37,12 @@ export const KINDS = {
   ClientTrust: kind(clientTrustSpec, 'clienttrusts', 'ctrust'),
   DeviceAuthService: kind(deviceAuthServiceSpec, 'deviceauthservices', 'devauth'),
   BackendCredential: kind(backendCredentialSpec, 'backendcredentials', 'bcred'),
+  PolicyTest: kind(policyTestSpec, 'policytests', 'ptest'),
 } as const;
 
 /** Kinds of the design that this version refuses with a sentence. */
 export const UNBUILT_KINDS: Readonly<Record<string, string>> = {
   Subscription: 'the kind Subscription is not built yet',
-  PolicyTest: 'the kind PolicyTest is not built yet',
 };
 
 export type KindName = keyof typeof KINDS;

@@ -5,7 +5,17 @@ import { compileSnapshot } from '../policy/compile.ts';
 import type { ListenerPlan, Match, Snapshot } from '../policy/model.ts';
 import type { Resources } from '../sources/source.ts';
 import { assumePorts } from './assumed-ports.ts';
-import type { RequestLine } from './explain-input.ts';
+
+/** What a match depends on. */
+export interface RouteRequest {
+  readonly method: string;
+  readonly scheme: 'http' | 'https';
+  readonly host: string;
+  /** Of the URL; undefined: none was written. */
+  readonly port: number | undefined;
+  /** The canonical path; undefined when it is refused. */
+  readonly target: { readonly path?: string | undefined };
+}
 
 export interface Workload {
   readonly namespace: string;
@@ -53,20 +63,17 @@ export function listWorkloads(
 const RANK: Readonly<Record<Match['kind'], number>> = { matched: 0, refused: 1 };
 
 /** A port that ends TLS closes a connection that does not begin with it: there is no answer in HTTP. */
-export const isDeaf = ({ scheme }: RequestLine, { tls }: ListenerPlan): boolean =>
+export const isDeaf = ({ scheme }: RouteRequest, { tls }: ListenerPlan): boolean =>
   scheme === 'http' && tls?.mode === 'Terminate';
 
-/**
- * The first match, of listeners that speak the scheme before others; where nothing matches, the refusal that the client
- * would get. A port in the URL chooses the listener only if some Api has it: outside a pod the port is usually the
- * Service's. Undefined where no path can be read, or nothing listens.
- */
-export function findRoute(resources: Resources, workloads: readonly Workload[], line: RequestLine): Found | undefined {
-  const { path } = line.target;
-  if (path === undefined) return undefined;
+/** A listener of a workload, with the snapshot it belongs to. */
+export type Candidate = Omit<Found, 'match'>;
+
+/** Every listener of every workload, compiled once. */
+export function listListeners(resources: Resources, workloads: readonly Workload[]): readonly Candidate[] {
   const ports = assumePorts(resources.objects);
   const names = new Map(Object.entries(ports).map(([name, port]) => [port, name]));
-  const all = workloads.flatMap(workload => {
+  return workloads.flatMap(workload => {
     const snapshot = compile(resources, workload, ports);
     return [...snapshot.listeners.values()].map(listener => ({
       snapshot,
@@ -74,6 +81,16 @@ export function findRoute(resources: Resources, workloads: readonly Workload[], 
       port: names.get(listener.port) ?? listener.port,
     }));
   });
+}
+
+/**
+ * The first match, of listeners that speak the scheme before others; where nothing matches, the refusal that the client
+ * would get. A port in the URL chooses the listener only if some Api has it: outside a pod the port is usually the
+ * Service's. Undefined where no path can be read, or nothing listens.
+ */
+export function findRoute(all: readonly Candidate[], line: RouteRequest): Found | undefined {
+  const { path } = line.target;
+  if (path === undefined) return undefined;
   const asked = all.filter(({ port }) => port === line.port);
   return (asked.length > 0 ? asked : all)
     .map(one => ({ ...one, match: one.listener.match(line.method, line.host, path) }))

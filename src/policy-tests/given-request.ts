@@ -1,0 +1,90 @@
+/** The request of a test's case as the data path would see it, credentials where the pipeline's steps read them. */
+import type { PolicyTestCase } from '../api/kinds/policy-test.ts';
+import type { HeaderFields } from '../http/head.ts';
+import type { Pipeline } from '../policy/model.ts';
+import type { RequestView } from '../policy/request.ts';
+import type { CompiledStep, TokenLocation } from '../policy/steps.ts';
+
+export type Given = PolicyTestCase['given'];
+
+/** Stands where the token would: compact form, and nothing that a verifier would take. */
+export const GIVEN_TOKEN = 'Z2l2ZW4.Z2l2ZW4.Z2l2ZW4';
+
+type Line = readonly [name: string, value: string];
+
+/** What the pipeline's authentication steps read, in written order. */
+function listTokenLocations(steps: readonly CompiledStep[], issuer: string): readonly TokenLocation[] {
+  return steps.flatMap(step => {
+    const jwts =
+      step.type === 'jwt'
+        ? [step.jwt]
+        : step.type === 'anyOf'
+          ? step.alternatives.flatMap(alternative => (alternative.type === 'jwt' ? [alternative.jwt] : []))
+          : [];
+    return jwts.filter(({ issuers }) => issuers.includes(issuer)).flatMap(({ from }) => from.slice(0, 1));
+  });
+}
+
+const ANYWHERE: TokenLocation = { in: 'header', name: 'Authorization', scheme: 'Bearer' };
+
+interface Placed {
+  readonly headers: readonly Line[];
+  readonly query: readonly Line[];
+}
+
+/** No step that takes the issuer: the usual place, where the other steps see a token that they do not take. */
+function placeToken({ steps }: Pipeline, issuer: string): Placed {
+  const location = listTokenLocations(steps, issuer)[0] ?? ANYWHERE;
+  switch (location.in) {
+    case 'header': {
+      const scheme = location.scheme === undefined ? '' : `${location.scheme} `;
+      return { headers: [[location.name, scheme + GIVEN_TOKEN]], query: [] };
+    }
+    case 'query':
+      return { headers: [], query: [[location.name, GIVEN_TOKEN]] };
+    case 'cookie':
+      return { headers: [['Cookie', `${location.name}=${GIVEN_TOKEN}`]], query: [] };
+  }
+}
+
+/** `issuerKey`: the token's TokenIssuer, in full. */
+export function createGivenRequest(
+  given: Given,
+  {
+    pipeline,
+    path,
+    host,
+    scheme,
+    issuerKey,
+  }: {
+    readonly pipeline: Pipeline;
+    readonly path: string;
+    readonly host: string;
+    readonly scheme: 'http' | 'https';
+    readonly issuerKey: string | undefined;
+  },
+): RequestView {
+  const { request, sourceIp } = given;
+  const placed = issuerKey === undefined ? { headers: [], query: [] } : placeToken(pipeline, issuerKey);
+  const body = new TextEncoder().encode(request.body ?? '');
+  const own: readonly Line[] = Object.entries(request.headers ?? {});
+  const length: readonly Line[] = body.length === 0 ? [] : [['Content-Length', String(body.length)]];
+  const query = [...Object.entries(request.query ?? {}), ...placed.query];
+  return {
+    method: request.method,
+    path,
+    query: query.map(pair => pair.map(encodeURIComponent).join('=')).join('&'),
+    host,
+    scheme,
+    headers: makeFields([['Host', host], ...own, ...placed.headers, ...length]),
+    sourceIp,
+    size: body.length,
+    fromTrustedPeer: false,
+  };
+}
+
+const makeFields = (lines: readonly Line[]): HeaderFields => ({
+  names: lines.map(([name]) => name),
+  lower: lines.map(([name]) => name.toLowerCase()),
+  values: lines.map(([, value]) => value),
+});
