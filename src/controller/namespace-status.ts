@@ -151,6 +151,8 @@ function describeByKind(object: KnownObject, { facts, context, users }: Scene): 
     case 'ClientTrust':
     case 'DeviceAuthService':
     case 'ClusterAuthPolicy':
+    // Its status is written by whoever runs the tests.
+    case 'PolicyTest':
       return { findings: [], fields: {} };
   }
 }

@@ -36,7 +36,7 @@ const request = object(
         example: '/v1/devices/robot-7/telemetry',
         minLength: 1,
         maxLength: 2048,
-        pattern: '^/',
+        pattern: '^/.*$',
         patternText: 'a path that begins with /',
       }),
     ),
