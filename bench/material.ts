@@ -90,3 +90,11 @@ export function renderHead(path: string, headers: Readonly<Record<string, string
   for (const [name, value] of Object.entries(headers)) lines.push(`${name}: ${value}`);
   return `${lines.join('\r\n')}\r\n\r\n`;
 }
+
+/** A whole request with a body of `bytes` in chunks of 16 KiB. */
+export function renderChunkedRequest(path: string, bytes: number): string {
+  const size = 16 * 1024;
+  const chunk = `${size.toString(16)}\r\n${'x'.repeat(size)}\r\n`;
+  const head = renderHead(path, { 'Transfer-Encoding': 'chunked', 'Content-Type': 'text/plain' }, 'POST');
+  return `${head}${chunk.repeat(bytes / size)}0\r\n\r\n`;
+}

@@ -24,7 +24,8 @@ export function start(core: string, command: string, args: readonly string[], en
     env: { ...process.env, ...env },
   });
   const { pid } = child;
-  if (pid === undefined) throw new Error(`cannot start ${command}`);
+  child.on('error', () => undefined); // said by the next line
+  if (pid === undefined) throw new Error(`cannot start taskset (util-linux)`);
   return {
     pid,
     child,
@@ -52,6 +53,25 @@ function findTree(root: number): number[] {
     if (stat !== undefined && found.includes(Number(stat[1]))) found.push(Number(entry));
   }
   return found;
+}
+
+/** Ends everything that this process has started, and what that has started. Waits for nothing. */
+export function killDescendants(): void {
+  for (const each of findTree(process.pid).slice(1)) tryKill(each);
+}
+
+/** Those at which somebody listens. */
+export async function findBusyPorts(ports: readonly number[]): Promise<number[]> {
+  const open = await Promise.all(ports.map(isOpen));
+  return ports.filter((_, i) => open[i]);
+}
+
+function isOpen(port: number): Promise<boolean> {
+  return new Promise(resolve => {
+    const socket = connect(port, '127.0.0.1');
+    socket.once('connect', () => (socket.destroy(), resolve(true)));
+    socket.once('error', () => resolve(false));
+  });
 }
 
 /** Fields after the command's name: 0 is the state, 1 the parent, 11 and 12 user and system ticks. */
@@ -91,12 +111,7 @@ export function readResidentMiB(pid: number): number {
 export async function waitForPort(port: number, withinMs = 15000): Promise<number> {
   const begin = performance.now();
   for (;;) {
-    const open = await new Promise<boolean>(resolve => {
-      const socket = connect(port, '127.0.0.1');
-      socket.once('connect', () => (socket.destroy(), resolve(true)));
-      socket.once('error', () => resolve(false));
-    });
-    if (open) return performance.now() - begin;
+    if (await isOpen(port)) return performance.now() - begin;
     if (performance.now() - begin > withinMs) throw new Error(`nobody listens at 127.0.0.1:${port}`);
     await sleep(2);
   }
@@ -121,6 +136,7 @@ export function startLoad(plan: LoadPlan): { child: ChildProcess; result: Promis
       text += chunk.toString();
       if (text.endsWith('\n')) resolve(JSON.parse(text) as LoadResult);
     });
+    child.once('error', reject);
     child.once('exit', () => reject(new Error('the load generator ended without a result')));
   });
   return { child, result };

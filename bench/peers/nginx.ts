@@ -8,9 +8,10 @@ import type { Peer, Ports } from './peer.ts';
 const EVENTS =
   'worker_processes 1; daemon off; error_log stderr crit; worker_rlimit_nofile 20000; events { worker_connections 16000; multi_accept on; }';
 
-const TEMP_FOLDERS = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
-  .map(name => `${name}_temp_path /tmp/sallyport-bench-nginx-${name};`)
-  .join(' ');
+const placeTempFolders = ({ folder }: Material): string =>
+  ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
+    .map(name => `${name}_temp_path ${join(folder, `nginx-${name}`)};`)
+    .join(' ');
 
 export const nginx: Peer = {
   name: 'nginx',
@@ -21,17 +22,17 @@ export const nginx: Peer = {
     const file = material.write(
       'nginx-peer.conf',
       `pid ${join(material.folder, 'nginx-peer.pid')}; ${EVENTS}
-http { access_log off; ${TEMP_FOLDERS} server_tokens off; keepalive_requests 100000000; keepalive_timeout 620s;
+http { access_log off; ${placeTempFolders(material)} server_tokens off; keepalive_requests 100000000; keepalive_timeout 620s;
   upstream app { server 127.0.0.1:${ports.appPlain}; keepalive 128; keepalive_requests 100000000; }
   server { listen 127.0.0.1:${ports.listen};
-    location / { proxy_pass http://app; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host;
+    location / { proxy_pass http://app; proxy_http_version 1.1; client_max_body_size 0; proxy_request_buffering off; proxy_set_header Connection ""; proxy_set_header Host $host;
       proxy_set_header X-Forwarded-For $remote_addr; proxy_set_header X-Forwarded-Proto http; proxy_hide_header Server; proxy_hide_header X-Powered-By; } } }`,
     );
     return start(PROXY_CORE, 'nginx', ['-c', file]);
   },
 };
 
-/** The app: a small JSON answer with headers that a careless app leaks, files of 64 KiB and 1 MiB, a stream, a look-up. */
+/** The app: a small JSON answer with headers that a careless app leaks, files of 64 KiB and 1 MiB, a stream, an upload that it reads whole, a look-up. */
 export function startApp(material: Material, ports: Ports): Running {
   material.write('64k', 'x'.repeat(64 * 1024));
   material.write('1m', 'x'.repeat(1024 * 1024));
@@ -39,16 +40,18 @@ export function startApp(material: Material, ports: Ports): Running {
   const certificate = material.write('app.pem', material.app.certificate);
   const key = material.write('app.key', material.app.key);
   const locations = `
-    root ${material.folder}; default_type application/json; add_header X-Powered-By Express;
+    root ${material.folder}; client_max_body_size 0; default_type application/json; add_header X-Powered-By Express;
     location / { return 200 '{"status":"ok","items":[1,2,3,4,5,6,7,8,9,10]}'; }
     location = /v1/64k { alias ${join(material.folder, '64k')}; }
     location = /v1/1m { alias ${join(material.folder, '1m')}; }
+    location = /v1/upload { client_body_buffer_size 2m; proxy_pass_request_body off; proxy_set_header Content-Length "";
+      proxy_pass http://127.0.0.1:${ports.lookup}; }
     location = /v1/stream { ssi on; ssi_types *; alias ${join(material.folder, '1m')}; }`;
   const file = join(material.folder, 'nginx-app.conf');
   writeFileSync(
     file,
     `pid ${join(material.folder, 'nginx-app.pid')}; ${EVENTS}
-http { access_log off; ${TEMP_FOLDERS} sendfile on; tcp_nodelay on; keepalive_requests 100000000; keepalive_timeout 620s;
+http { access_log off; ${placeTempFolders(material)} sendfile on; tcp_nodelay on; keepalive_requests 100000000; keepalive_timeout 620s;
   server { listen 127.0.0.1:${ports.appPlain} backlog=4096; ${locations} }
   server { listen 127.0.0.1:${ports.lookup}; default_type application/json; location / { return 200 '{"deviceId":"robot-7"}'; } }
   server { listen 127.0.0.1:${ports.appTls} ssl; ssl_certificate ${certificate}; ssl_certificate_key ${key};
