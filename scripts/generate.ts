@@ -1,5 +1,5 @@
 /**
- * Writes what is generated from src/api and src/policy: crds/*.yaml and docs/reference/*.md. With --check nothing is written; every file
+ * Writes what is generated from src/api and src/policy: crds/*.yaml, the chart's copies and docs/reference/*.md. With --check nothing is written; every file
  * that is missing, differs or should not be there is named, and the exit code is 1.
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -8,15 +8,23 @@ import { stringify } from 'yaml';
 import { renderCrd } from '../src/api/crd.ts';
 import { KINDS, type KindName } from '../src/api/kinds/index.ts';
 import { renderExpressions } from '../src/policy/expression-reference.ts';
+import { renderDashboard, renderRules } from './observability.ts';
 import { pageName, renderIndex, renderReasons, renderReference } from '../src/api/reference.ts';
 
 const ROOT = join(import.meta.dirname, '..');
-const FOLDERS = ['crds', 'docs/reference'];
+const FOLDERS = ['crds', 'docs/reference', 'charts/sallyport/files/crds'];
 
 const kinds = Object.keys(KINDS) as KindName[];
 
 const generated = new Map<string, string>([
   ...kinds.map(kind => [`crds/${KINDS[kind].plural}.yaml`, renderYaml(kind)] as const),
+  ...kinds.map(kind => [`charts/sallyport/files/crds/${KINDS[kind].plural}.yaml`, renderKept(kind)] as const),
+  ['charts/sallyport/templates/_kinds.tpl', renderKinds()],
+  ['charts/sallyport/files/dashboard.json', renderDashboard()],
+  [
+    'charts/sallyport/files/rules.yaml',
+    `# Written by \`npm run generate\` from scripts/observability.ts.\n${stringify(renderRules(), { lineWidth: 0 })}`,
+  ],
   ...kinds.map(kind => [`docs/reference/${pageName(kind)}`, renderReference(kind)] as const),
   ['docs/reference/reasons.md', renderReasons()],
   ['docs/reference/expressions.md', renderExpressions()],
@@ -26,6 +34,15 @@ const generated = new Map<string, string>([
 function renderYaml(kind: KindName): string {
   const text = stringify(renderCrd(kind), { lineWidth: 0, aliasDuplicateObjects: false });
   return `# Written by \`npm run generate\` from src/api; edit the schemas there.\n${text}`;
+}
+
+/** The chart's copy: Helm leaves it when the release goes, since every policy would go with it. */
+function renderKept(kind: KindName): string {
+  return renderYaml(kind).replace('metadata:\n', 'metadata:\n  annotations:\n    helm.sh/resource-policy: keep\n');
+}
+
+function renderKinds(): string {
+  return `{{/* Written by \`npm run generate\` from src/api. */}}\n{{- define "sallyport.kinds" -}}[${kinds.map(kind => KINDS[kind].plural).join(', ')}]{{- end -}}\n`;
 }
 
 function readExisting(path: string): string | undefined {

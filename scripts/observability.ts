@@ -1,0 +1,300 @@
+/** The dashboard and the alert rules of the chart, as data: generate.ts writes them, test/observability asks Prometheus. */
+
+export interface Panel {
+  readonly title: string;
+  /** What it tells, and what to do. */
+  readonly description: string;
+  readonly unit: 'reqps' | 's' | 'percentunit' | 'short' | 'bytes' | 'dateTimeFromNow';
+  readonly queries: readonly { readonly legend: string; readonly expr: string }[];
+}
+
+/** `$job` and `$namespace` are the dashboard's variables. */
+const AT = '{job=~"$job",namespace=~"$namespace"}';
+const at = (more: string): string => `{job=~"$job",namespace=~"$namespace",${more}}`;
+const quantile = (q: number, metric: string): string =>
+  `histogram_quantile(${q}, sum by (le) (rate(${metric}_bucket${AT}[$__rate_interval])))`;
+
+export const PANELS: readonly Panel[] = [
+  {
+    title: 'Requests by verdict',
+    description: 'Permit, AuditPermit, Deny and Respond.',
+    unit: 'reqps',
+    queries: [
+      { legend: '{{verdict}}', expr: `sum by (verdict) (rate(sallyport_requests_total${AT}[$__rate_interval]))` },
+    ],
+  },
+  {
+    title: 'Denials by reason',
+    description: 'Reasons are those of the reference; the log line of a denial names policy and step.',
+    unit: 'reqps',
+    queries: [
+      {
+        legend: '{{reason}}',
+        expr: `sum by (reason) (rate(sallyport_requests_total${at('verdict="Deny"')}[$__rate_interval]))`,
+      },
+    ],
+  },
+  {
+    title: 'Denials by policy and step',
+    description: 'Which step denies.',
+    unit: 'reqps',
+    queries: [
+      {
+        legend: '{{policy}}/{{step}} {{reason}}',
+        expr: `sum by (policy, step, reason) (rate(sallyport_denials_total${AT}[$__rate_interval]))`,
+      },
+    ],
+  },
+  {
+    title: 'Would-deny of Audit policies',
+    description: 'What would be denied if these policies were enforced.',
+    unit: 'reqps',
+    queries: [
+      {
+        legend: '{{policy}}/{{step}} {{reason}}',
+        expr: `sum by (policy, step, reason) (rate(sallyport_audit_denials_total${AT}[$__rate_interval]))`,
+      },
+    ],
+  },
+  {
+    title: 'Could not be decided (503)',
+    description:
+      'Keys, device-auth, revocation lists, credentials or policies are missing. Never counted as unauthorised.',
+    unit: 'reqps',
+    queries: [
+      {
+        legend: '{{reason}}',
+        expr: `sum by (reason) (rate(sallyport_requests_total${at('verdict="Deny",status_class="5xx"')}[$__rate_interval]))`,
+      },
+    ],
+  },
+  {
+    title: 'Added latency',
+    description: 'The part of a request’s time that was not spent waiting for the app.',
+    unit: 's',
+    queries: [
+      { legend: 'p50', expr: quantile(0.5, 'sallyport_added_latency_seconds') },
+      { legend: 'p99', expr: quantile(0.99, 'sallyport_added_latency_seconds') },
+    ],
+  },
+  {
+    title: 'Request duration',
+    description: 'From the complete head to the end of the answer.',
+    unit: 's',
+    queries: [
+      { legend: 'p50', expr: quantile(0.5, 'sallyport_request_duration_seconds') },
+      { legend: 'p99', expr: quantile(0.99, 'sallyport_request_duration_seconds') },
+    ],
+  },
+  {
+    title: 'Token cache hit ratio',
+    description: 'Verified tokens found in the cache.',
+    unit: 'percentunit',
+    queries: [
+      {
+        legend: 'hits',
+        expr: `sum(rate(sallyport_token_cache_hits${AT}[$__rate_interval])) / (sum(rate(sallyport_token_cache_hits${AT}[$__rate_interval])) + sum(rate(sallyport_token_cache_misses${AT}[$__rate_interval])))`,
+      },
+    ],
+  },
+  {
+    title: 'Age of issuers’ keys',
+    description: 'Keys older than cache.maxAge are fetched again; past cache.maxStale they are no longer used.',
+    unit: 's',
+    queries: [{ legend: '{{issuer}}', expr: `max by (issuer) (sallyport_issuer_keys_age_seconds${AT})` }],
+  },
+  {
+    title: 'Device look-ups',
+    description: 'Calls by outcome, and answers from the cache.',
+    unit: 'reqps',
+    queries: [
+      {
+        legend: '{{service}} {{outcome}}',
+        expr: `sum by (service, outcome) (rate(sallyport_device_auth_requests_total${AT}[$__rate_interval]))`,
+      },
+      {
+        legend: '{{service}} cached',
+        expr: `sum by (service) (rate(sallyport_device_auth_cache_hits_total${AT}[$__rate_interval]))`,
+      },
+    ],
+  },
+  {
+    title: 'Certificates end',
+    description: 'notAfter of certificates in use.',
+    unit: 'dateTimeFromNow',
+    queries: [{ legend: '{{use}}', expr: `min by (use) (sallyport_certificate_expiry_timestamp_seconds${AT}) * 1000` }],
+  },
+  {
+    title: 'Configuration in force',
+    description: 'How long ago it came into force, and how often a newer one had errors.',
+    unit: 's',
+    queries: [{ legend: 'oldest', expr: `max(sallyport_policy_age_seconds${AT})` }],
+  },
+  {
+    title: 'Connections',
+    description: 'Open client connections.',
+    unit: 'short',
+    queries: [{ legend: 'open', expr: `sum(sallyport_connections${AT})` }],
+  },
+  {
+    title: 'Refused connections',
+    description: 'Closed before a request: no Api at the port, limits, handshakes.',
+    unit: 'reqps',
+    queries: [
+      {
+        legend: '{{reason}}',
+        expr: `sum by (reason) (rate(sallyport_refused_connections_total${AT}[$__rate_interval]))`,
+      },
+    ],
+  },
+  {
+    title: 'Event loop lag',
+    description: 'How late timers fire: the sidecar has more to do than one core.',
+    unit: 's',
+    queries: [{ legend: 'p99', expr: quantile(0.99, 'sallyport_event_loop_lag_seconds') }],
+  },
+  {
+    title: 'Memory',
+    description: 'Resident memory of sidecars.',
+    unit: 'bytes',
+    queries: [{ legend: 'largest', expr: `max(process_resident_memory_bytes${AT})` }],
+  },
+];
+
+export interface Alert {
+  readonly name: string;
+  readonly expr: string;
+  readonly for: string;
+  readonly severity: 'critical' | 'warning';
+  readonly summary: string;
+  /** What to do first. */
+  readonly action: string;
+}
+
+export const ALERTS: readonly Alert[] = [
+  {
+    name: 'SallyportCannotDecide',
+    expr: 'sum by (namespace, reason) (rate(sallyport_requests_total{verdict="Deny",status_class="5xx",reason!~"App.*"}[5m])) > 0',
+    for: '5m',
+    severity: 'critical',
+    summary: 'Requests in {{ $labels.namespace }} are answered 503 {{ $labels.reason }}',
+    action:
+      'kubectl exec POD -c sallyport -- sallyport status names what is missing: keys, device-auth, a list, a credential, a policy.',
+  },
+  {
+    name: 'SallyportKeysStale',
+    expr: 'max by (namespace, issuer) (sallyport_issuer_keys_age_seconds) > 3600',
+    for: '10m',
+    severity: 'warning',
+    summary: 'Keys of {{ $labels.issuer }} were last fetched over an hour ago',
+    action: 'Reach the issuer from the pod; tokens are accepted until cache.maxStale, then 503 KeysUnavailable.',
+  },
+  {
+    name: 'SallyportDeviceAuthBreakerOpen',
+    expr: 'max by (namespace, service) (sallyport_device_auth_breaker_state) == 2',
+    for: '2m',
+    severity: 'critical',
+    summary: '{{ $labels.service }} fails, so it is not asked for a while',
+    action: 'Look at the device-auth service; devices without a cached answer get 503.',
+  },
+  {
+    name: 'SallyportCertificateEnds',
+    expr: 'min by (namespace, use) (sallyport_certificate_expiry_timestamp_seconds) - time() < 86400',
+    for: '10m',
+    severity: 'critical',
+    summary: 'The certificate {{ $labels.use }} ends within a day',
+    action: 'Managed certificates: is the controller reachable? Others: renew the Secret.',
+  },
+  {
+    name: 'SallyportPolicyRejected',
+    expr: 'sum by (namespace) (increase(sallyport_policy_rejected_total[15m])) > 0',
+    for: '0m',
+    severity: 'warning',
+    summary: 'A configuration with errors was refused; its last good parts stay in force',
+    action: 'kubectl get sallyport -n {{ $labels.namespace }} shows which object, and why.',
+  },
+  {
+    name: 'SallyportWatchDown',
+    expr: 'min by (namespace, resource) (sallyport_watch_connected) == 0',
+    for: '10m',
+    severity: 'warning',
+    summary: 'A sidecar has not seen changes of {{ $labels.resource }} for ten minutes',
+    action: 'The last good policies stay in force. Is the API server reachable from the pod, and its Role in place?',
+  },
+  {
+    name: 'SallyportAllowanceInForce',
+    expr: 'max by (namespace) (sallyport_allowances_active) > 0',
+    for: '24h',
+    severity: 'warning',
+    summary: 'An allowance has weakened the protection of {{ $labels.namespace }} for a day',
+    action: 'kubectl get cauthpol -o yaml shows allowances and until when they hold.',
+  },
+];
+
+const GRID_WIDTH = 24;
+const PANEL = { w: 12, h: 8 } as const;
+
+/** Grafana's dashboard model, schema version 39. */
+export function renderDashboard(): string {
+  const perRow = GRID_WIDTH / PANEL.w;
+  const panels = PANELS.map(({ title, description, unit, queries }, index) => ({
+    id: index + 1,
+    type: 'timeseries',
+    title,
+    description,
+    datasource: { type: 'prometheus', uid: '${datasource}' },
+    gridPos: { ...PANEL, x: (index % perRow) * PANEL.w, y: Math.floor(index / perRow) * PANEL.h },
+    fieldConfig: { defaults: { unit }, overrides: [] },
+    options: { legend: { displayMode: 'table', placement: 'bottom', calcs: ['lastNotNull'] } },
+    targets: queries.map(({ legend, expr }, at) => ({
+      refId: String.fromCharCode(65 + at),
+      expr,
+      legendFormat: legend,
+      datasource: { type: 'prometheus', uid: '${datasource}' },
+    })),
+  }));
+  const variable = (name: string, label: string) => ({
+    name,
+    type: 'query',
+    datasource: { type: 'prometheus', uid: '${datasource}' },
+    query: `label_values(sallyport_policy_generation, ${label})`,
+    includeAll: true,
+    multi: true,
+    current: { text: 'All', value: '$__all' },
+    allValue: '.*',
+  });
+  const dashboard = {
+    uid: 'sallyport',
+    title: 'Sallyport',
+    tags: ['sallyport', 'security'],
+    schemaVersion: 39,
+    timezone: 'browser',
+    refresh: '30s',
+    time: { from: 'now-3h', to: 'now' },
+    templating: {
+      list: [
+        { name: 'datasource', type: 'datasource', query: 'prometheus', current: {} },
+        variable('job', 'job'),
+        variable('namespace', 'namespace'),
+      ],
+    },
+    panels,
+  };
+  return `${JSON.stringify(dashboard, undefined, 2)}\n`;
+}
+
+/** A rules file of Prometheus, as promtool reads it; the chart wraps it in a PrometheusRule. */
+export const renderRules = (): unknown => ({
+  groups: [
+    {
+      name: 'sallyport',
+      rules: ALERTS.map(({ name, expr, severity, summary, action, for: pending }) => ({
+        alert: name,
+        expr,
+        for: pending,
+        labels: { severity },
+        annotations: { summary, description: action },
+      })),
+    },
+  ],
+});
