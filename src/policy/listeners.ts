@@ -268,7 +268,7 @@ function holdEntries({ hosts, basePath, foldCase }: HeldApi, errors: ErrorsPlan)
   }));
 }
 
-export function createApiPlan({ object, basePath }: ApiDraft): ApiPlan {
+export function createApiPlan({ object, basePath, credential }: ApiDraft): ApiPlan {
   const { meta, spec } = object;
   return {
     key: object.key,
@@ -279,5 +279,6 @@ export function createApiPlan({ object, basePath }: ApiDraft): ApiPlan {
     app: { ...spec.app, namespace: meta.namespace },
     bodyBytes: spec.limits.bodyBytes,
     bodyIdleMs: spec.limits.bodyIdle,
+    ...(credential === undefined ? {} : { credential }),
   };
 }

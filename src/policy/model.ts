@@ -129,6 +129,8 @@ export interface ApiPlan {
   readonly generation: number;
   readonly basePath: string;
   readonly app: AppPlan;
+  /** What the Api itself presents to the app (`app.credential`), whatever policies say: for probes, which meet no policy. */
+  readonly credential?: ObjectKey;
   readonly bodyBytes: number;
   readonly bodyIdleMs: number;
 }

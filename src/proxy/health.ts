@@ -1,16 +1,19 @@
-/** The health port: /livez, /readyz, /metrics. Says nothing that an attacker could use, and never depends on the app. */
+/** The health port: /livez, /readyz, /metrics, and the probes of the app that were moved here. Says nothing that an attacker could use, and never depends on the app. */
+import type { ReplayProbe } from './probe-replays.ts';
 import { asText, type ServiceHandler } from './service-port.ts';
 
 export interface HealthDeps {
   /** Why the sidecar is not ready; empty: it is. Fixed words, and addresses of the command line. */
   readonly problems: () => readonly string[];
   readonly exposition: () => Promise<string>;
+  /** Absent: no probes were moved. */
+  readonly replayProbe?: ReplayProbe;
 }
 
 const OPEN_METRICS = 'application/openmetrics-text; version=1.0.0; charset=utf-8';
 
-export function createHealthHandler({ problems, exposition }: HealthDeps): ServiceHandler {
-  return async ({ method, path }) => {
+export function createHealthHandler({ problems, exposition, replayProbe }: HealthDeps): ServiceHandler {
+  return async ({ method, path, userAgent }) => {
     if (method !== 'GET' && method !== 'HEAD') return asText(405, 'method not allowed\n');
     switch (path) {
       case '/livez':
@@ -21,8 +24,10 @@ export function createHealthHandler({ problems, exposition }: HealthDeps): Servi
       }
       case '/metrics':
         return { status: 200, contentType: OPEN_METRICS, body: await exposition() };
-      default:
-        return asText(404, 'not found\n');
+      default: {
+        const replay = method === 'GET' ? replayProbe?.(path, userAgent) : undefined;
+        return (await replay) ?? asText(404, 'not found\n');
+      }
     }
   };
 }

@@ -1,4 +1,5 @@
 /** What the data path is given: addresses, limits of the process, and the outside world as arguments. */
+import type { ProbeReplay } from '../api/probe-replay.ts';
 import type { ResolveRule } from '../outbound/resolve.ts';
 import type { Memory } from './memory-watch.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
@@ -20,6 +21,15 @@ export interface AppAddress extends SocketAddress {
   readonly apiPort?: number;
 }
 
+/** Probes of the app that the injector moved to the health port. */
+export interface MovedProbes {
+  readonly replays: readonly ProbeReplay[];
+  /** The first address of the pod, which the kubelet would have asked. */
+  readonly podAddress: string;
+  /** Explicit interception: the pod's addresses are the sidecar's, the app listens at loopback. */
+  readonly appOnLoopback: boolean;
+}
+
 export interface ProxyDeps {
   readonly listen: readonly ListenAddress[];
   readonly apps: readonly AppAddress[];
@@ -27,6 +37,8 @@ export interface ProxyDeps {
   readonly resolve: readonly ResolveRule[];
   /** `--health`; absent: no health port. */
   readonly health?: SocketAddress;
+  /** Absent: none were moved. */
+  readonly probes?: MovedProbes;
   /** `--admin-socket`; absent: no admin socket. */
   readonly adminSocket?: string;
   /** `--max-memory` in bytes; absent: unlimited. */

@@ -1,5 +1,6 @@
 /** The data path as a whole: starts listeners, publishes generations, drains, stops. */
 import type { AddressInfo } from 'node:net';
+import { MOST_TIMEOUT_MS } from '../api/probe-replay.ts';
 import { createAddressGuard, createGuardedLookup } from '../outbound/address.ts';
 import { bindAdminSocket, createAdminHandler } from './admin.ts';
 import { createAnnouncer } from './announce.ts';
@@ -9,8 +10,10 @@ import type { Generation } from './generation.ts';
 import { createHealthHandler } from './health.ts';
 import { createFixedIngress } from './ingress.ts';
 import { createMemoryWatch } from './memory-watch.ts';
-import type { ProxyDeps, SocketAddress } from './options.ts';
+import type { MovedProbes, ProxyDeps, SocketAddress } from './options.ts';
 import { createPools } from './pools.ts';
+import { createProbeReplays, type ReplayProbe } from './probe-replays.ts';
+import { createProbeTargets } from './probe-target.ts';
 import { createRequestIds } from './request-id.ts';
 import { createServicePort, type ServiceOptions, type ServicePort } from './service-port.ts';
 import { createNameTable } from '../http/message.ts';
@@ -33,7 +36,8 @@ export interface Proxy {
   readonly healthAddress: AddressInfo | undefined;
 }
 
-const HEALTH_PORT: ServiceOptions = { takesBodies: false, patienceMs: 5000 };
+/** A replayed probe takes as long as the app does, up to the probe's own timeout. */
+const HEALTH_PORT: ServiceOptions = { takesBodies: false, patienceMs: 5000, handlingMs: MOST_TIMEOUT_MS };
 const ADMIN_SOCKET: ServiceOptions = { takesBodies: true, patienceMs: 10_000 };
 
 /** As much as Node reads at once. */
@@ -73,8 +77,13 @@ export function createProxy(deps: ProxyDeps): Proxy {
     ...deps.describe?.(),
   });
 
+  const { probes } = deps;
   const health = createServicePort(
-    createHealthHandler({ problems: findProblems, exposition: deps.exposition }),
+    createHealthHandler({
+      problems: findProblems,
+      exposition: deps.exposition,
+      ...(probes === undefined ? {} : { replayProbe: createReplay(probes, deps, () => current) }),
+    }),
     HEALTH_PORT,
   );
   const admin = createServicePort(
@@ -139,6 +148,12 @@ export function createProxy(deps: ProxyDeps): Proxy {
     },
   };
 }
+
+const createReplay = (
+  probes: MovedProbes,
+  { monotonic }: ProxyDeps,
+  current: () => Generation | undefined,
+): ReplayProbe => createProbeReplays({ replays: probes.replays, find: createProbeTargets(probes, current), monotonic });
 
 function createShared(deps: ProxyDeps, state: ProxyState): Shared {
   const { monotonic, clock, telemetry, apps, resolve } = deps;

@@ -2,6 +2,7 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { createBodyDecoder } from '../http/body.ts';
 import { createFieldList } from '../http/fields.ts';
+import { findSingle } from '../http/head.ts';
 import { createRequestReader, renderFields, renderResponse, type RequestHead } from '../http/message.ts';
 import { latin1 } from './chunk-writer.ts';
 
@@ -10,6 +11,8 @@ export interface ServiceRequest {
   readonly path: string;
   /** UTF-8; empty without one. */
   readonly body: string;
+  /** As sent; empty without one, or with several. */
+  readonly userAgent: string;
 }
 
 export interface ServiceReply {
@@ -32,8 +35,10 @@ const MOST_CONNECTIONS = 64;
 export interface ServiceOptions {
   /** False: whoever sends a body is answered without it and disconnected, so that nothing of it is waited for or held. */
   readonly takesBodies: boolean;
-  /** Milliseconds within which the whole request must come, and the answer be taken. */
+  /** Milliseconds within which the whole request must come, and then the answer be taken. */
   readonly patienceMs: number;
+  /** Milliseconds that a handler may take; default: as many. */
+  readonly handlingMs?: number;
 }
 
 export const asText = (status: number, body: string): ServiceReply => ({
@@ -44,28 +49,56 @@ export const asText = (status: number, body: string): ServiceReply => ({
 
 /** The caller binds `server`. A handler that throws is 500 and says nothing. */
 export function createServicePort(handle: ServiceHandler, options: ServiceOptions): ServicePort {
-  const open = new Set<Socket>();
+  /** In the order in which they came; true: the request is complete. */
+  const open = new Map<Socket, boolean>();
   const server = createServer({ noDelay: true, allowHalfOpen: true }, socket => {
-    open.add(socket);
-    const timer = setTimeout(() => socket.destroy(), options.patienceMs);
+    if (open.size >= MOST_CONNECTIONS) makeRoom(open, socket);
+    if (socket.destroyed) return;
+    open.set(socket, false);
+    let wait = setTimeout(() => socket.destroy(), options.patienceMs);
     socket.on('error', () => undefined);
     socket.on('close', () => {
-      clearTimeout(timer);
+      clearTimeout(wait);
       open.delete(socket);
     });
-    serve(socket, handle, options);
+    const pause = (ms: number): void => {
+      clearTimeout(wait);
+      wait = setTimeout(() => socket.destroy(), ms);
+    };
+    serve(socket, options, async request => {
+      open.set(socket, true);
+      pause(options.handlingMs ?? options.patienceMs);
+      try {
+        return await handle(request);
+      } finally {
+        pause(options.patienceMs);
+      }
+    });
   });
-  server.maxConnections = MOST_CONNECTIONS;
   return {
     server,
     close: () => {
       server.close();
-      for (const socket of open) socket.destroy();
+      for (const socket of open.keys()) socket.destroy();
     },
   };
 }
 
-function serve(socket: Socket, handle: ServiceHandler, { takesBodies }: ServiceOptions): void {
+/** Who has said nothing for the longest time goes, so that silent connections keep no kubelet out. */
+function makeRoom(open: ReadonlyMap<Socket, boolean>, newcomer: Socket): void {
+  for (const [socket, isComplete] of open) {
+    if (isComplete) continue;
+    socket.destroy();
+    return;
+  }
+  newcomer.destroy();
+}
+
+function serve(
+  socket: Socket,
+  { takesBodies }: ServiceOptions,
+  handle: (request: ServiceRequest) => Promise<ServiceReply>,
+): void {
   const reader = createRequestReader(LIMITS);
   let head: RequestHead | undefined;
   let take: ((chunk: Buffer) => void) | undefined;
@@ -77,17 +110,14 @@ function serve(socket: Socket, handle: ServiceHandler, { takesBodies }: ServiceO
   };
   const finish = (request: ServiceRequest): void => {
     take = () => undefined;
-    // Whatever is thrown, also synchronously, is one answer.
-    Promise.resolve()
-      .then(() => handle(request))
-      .then(reply, () => reply(asText(500, 'failed\n')));
+    handle(request).then(reply, () => reply(asText(500, 'failed\n')));
   };
   take = chunk => {
     const progress = reader.read(latin1(chunk));
     if (progress.kind === 'error') return reply(asText(400, 'bad request\n'));
     if (progress.kind === 'more') return;
     head = progress.head;
-    if (!takesBodies && hasBody(head)) return finish({ method: head.method, path: head.path, body: '' });
+    if (!takesBodies && hasBody(head)) return finish(describeRequest(head, ''));
     take = collectBody(head, body => (body === undefined ? reply(asText(413, 'too large\n')) : finish(body)));
     take(chunk.subarray(progress.consumed));
   };
@@ -114,9 +144,16 @@ function collectBody(head: RequestHead, done: (request: ServiceRequest | undefin
     const progress = decoder.read(chunk, sink);
     if (progress.kind === 'error' || size > MOST_BODY) return done(undefined);
     if (progress.kind === 'more') return;
-    done({ method: head.method, path: head.path, body: Buffer.concat(pieces).toString('utf8') });
+    done(describeRequest(head, Buffer.concat(pieces).toString('utf8')));
   };
 }
+
+const describeRequest = (head: RequestHead, body: string): ServiceRequest => ({
+  method: head.method,
+  path: head.path,
+  body,
+  userAgent: findSingle(head, 'user-agent') ?? '',
+});
 
 function renderReply({ status, contentType, body }: ServiceReply, bare: boolean): Buffer {
   const bytes = Buffer.from(body, 'utf8');
