@@ -75,6 +75,9 @@ export function createTlsAcceptor(log: Log, refusals: Refusals): TlsAcceptor {
       socket.once('close', () => {
         if (waiting.get(peer)?.raw === socket) waiting.delete(peer);
       });
+      // A client that ends its half before the handshake is done can never finish it: the TLS socket, which takes this over,
+      // then ends at once. After the handshake a half-close is no abort (data-path.md), so `welcome` takes it back.
+      socket.allowHalfOpen = false;
       server.emit('connection', socket);
     },
   };
@@ -153,8 +156,10 @@ function readChainFirst(secure: TLSSocket, chains: WeakMap<TLSSocket, readonly U
 function welcome(secure: TLSSocket, chain: readonly Uint8Array[], waiting: Waiting): void {
   secure.on('error', () => undefined);
   const peer = peerOf(secure);
-  const done = waiting.get(peer)?.done;
+  const { raw, done } = waiting.get(peer) ?? {};
   waiting.delete(peer);
+  secure.allowHalfOpen = true;
+  if (raw !== undefined) raw.allowHalfOpen = true;
   if (done === undefined) return void secure.destroy();
   try {
     done(secure, readHandshake(secure, chain));

@@ -45,6 +45,29 @@ describe('TLS towards clients', () => {
     wire.socket.destroy();
   });
 
+  for (const [sentence, bytes] of [
+    ['before its first byte', ''],
+    ['in the middle of its hello', '\x16\x03\x01\x02\x00\x01\x00\x01\xfc'],
+  ] as const) {
+    test(`a client that ends its half ${sentence} is closed at once, not after the handshake’s clock`, async () => {
+      const { port } = await start();
+      const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+      await once(socket, 'connect');
+      socket.resume().end(bytes, 'latin1');
+      const begin = performance.now();
+      await Promise.race([once(socket, 'end'), once(socket, 'error')]);
+      assert.ok(performance.now() - begin < 8000); // the clock runs for 10 s
+      socket.destroy();
+    });
+  }
+
+  test('a client that ends its half after a whole request over TLS gets its answer', async () => {
+    const { port } = await start();
+    const wire = await openSecureWire(port);
+    wire.send(GET).socket.end();
+    assert.equal((await wire.takeAnswer()).status, 200);
+  });
+
   const NAMES: readonly (readonly [string, string | undefined, string | undefined])[] = [
     ['its own name gets its certificate', 'fleet.example.com', 'fleet.example.com'],
     ['case does not matter', 'FLEET.example.COM', 'fleet.example.com'],
