@@ -56,7 +56,11 @@ export class RequestBody implements BodySink {
   take(chunk: Buffer): number | BodyFault {
     if (this.framing.kind === 'length') return this.#takeCounted(chunk);
     this.#decoder ??= createChunkedDecoder();
+    // Whatever one read holds leaves in one write, however small its chunks.
+    const to = this.#to;
+    to?.cork();
     const progress = this.#decoder.read(chunk, this);
+    to?.uncork();
     if (progress.kind === 'error') return 'MalformedRequest';
     if (this.bytes > this.#most) return 'BodyTooLarge';
     if (progress.kind === 'more') return chunk.length;
