@@ -93,7 +93,7 @@ export const PANELS: readonly Panel[] = [
     queries: [
       {
         legend: 'hits',
-        expr: `sum(rate(sallyport_token_cache_hits${AT}[$__rate_interval])) / (sum(rate(sallyport_token_cache_hits${AT}[$__rate_interval])) + sum(rate(sallyport_token_cache_misses${AT}[$__rate_interval])))`,
+        expr: `sum(rate(sallyport_token_cache_hits_total${AT}[$__rate_interval])) / (sum(rate(sallyport_token_cache_hits_total${AT}[$__rate_interval])) + sum(rate(sallyport_token_cache_misses_total${AT}[$__rate_interval])))`,
       },
     ],
   },

@@ -101,6 +101,10 @@ export class Sidecar {
     return call({ host: LOOPBACK, port: this.#health, path: '/livez' });
   }
 
+  get healthPort(): number {
+    return this.#health;
+  }
+
   async metrics(): Promise<string> {
     return (await call({ host: LOOPBACK, port: this.#health, path: '/metrics' })).body;
   }
