@@ -44,6 +44,8 @@ export interface Assembly {
   refreshMetrics(): void;
   /** For status: no secrets. */
   describe(): Readonly<Record<string, unknown>>;
+  /** Of signed contexts (JWK). */
+  publicKeys(): readonly object[];
   close(): Promise<void>;
 }
 
@@ -66,6 +68,7 @@ export function createAssembly(options: AssemblyOptions): Assembly {
     log: telemetry.log,
     ...(options.meshCertificate === undefined ? {} : { meshCertificate: options.meshCertificate }),
     onChange: () => republish(),
+    outbound: { fetcher, clock, random },
   });
   let refused: readonly Violation[] = [];
   let reported: ReadonlySet<string> = new Set();
@@ -132,7 +135,9 @@ export function createAssembly(options: AssemblyOptions): Assembly {
       // What was refused is not in force, so nothing has changed.
       if (!isSame) republish();
     },
-    ready: async ms => views?.tokens.ready(ms),
+    ready: async ms => {
+      await Promise.all([views?.tokens.ready(ms), settleWithin(credentials.ready(), ms)]);
+    },
     refreshMetrics() {
       views?.tokens.status(); // sets the ages of keys
       const { metrics } = telemetry;
@@ -157,6 +162,7 @@ export function createAssembly(options: AssemblyOptions): Assembly {
       deviceServices: views?.devices.status() ?? [],
       credentials: views?.credentials.status() ?? [],
     }),
+    publicKeys: () => credentials.publicKeys(),
     close: async () => {
       tokens.close();
       trust.close();
@@ -164,6 +170,14 @@ export function createAssembly(options: AssemblyOptions): Assembly {
       await fetcher.close();
     },
   };
+}
+
+/** Resolves when it is done, or after `ms`. */
+async function settleWithin(done: Promise<void>, ms: number): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<undefined>();
+  const timer = setTimeout(() => resolve(undefined), ms);
+  await Promise.race([done, promise]);
+  clearTimeout(timer);
 }
 
 /** Apis that this workload does not serve, and the flag by which it would. */

@@ -1,5 +1,6 @@
 /** What Secrets and ConfigMaps hold, judged by the code that will use them: certificates, keys, revocation lists. */
 import { X509Certificate } from 'node:crypto';
+import { createHeaderCredentials } from '../credentials/header-credentials.ts';
 import { readPair, type PairProblem } from '../credentials/key-pair.ts';
 import { parseRevocationList } from '../devices/revocation-list.ts';
 import type { ObjectOfKind, SallyportObject } from '../api/kinds/index.ts';
@@ -7,6 +8,8 @@ import type { KeyRef } from '../api/kinds/shared.ts';
 import { objectKey } from '../api/object.ts';
 import type { Severity, Violation } from '../api/violation.ts';
 import { quote } from '../api/words.ts';
+import type { Fetcher } from '../outbound/fetcher.ts';
+import { SILENT } from '../telemetry/telemetry.ts';
 import type { Resources } from '../sources/source.ts';
 import { readDecryptionKey } from '../tokens/decryption.ts';
 import { readStaticKeys } from '../tokens/issuers.ts';
@@ -25,6 +28,7 @@ export function checkMaterial(resources: Resources, now: number): readonly Viola
 
 interface Check {
   readonly object: SallyportObject;
+  readonly material: Resources['material'];
   readonly now: number;
   readonly report: (severity: Severity, field: string, problem: string, fix: string) => void;
   /** The bytes that a reference of this object names, if they exist. */
@@ -46,6 +50,7 @@ interface Found {
 function createCheck(object: SallyportObject, { material }: Resources, now: number, violations: Violation[]): Check {
   return {
     object,
+    material,
     now,
     report: (severity, field, problem, fix) => {
       const position = object.locate?.(field);
@@ -80,12 +85,42 @@ function checkObject(check: Check): void {
     case 'BackendCredential': {
       const name = object.spec.meshCertificate?.secretName;
       if (name !== undefined) checkPair(name, 'spec.meshCertificate.secretName', check);
-      return;
+      return checkHeaderCredential(object, check);
     }
     case 'AuthPolicy':
     case 'ClusterAuthPolicy':
     case 'PolicyTest':
       return;
+  }
+}
+
+const NOBODY: Fetcher = { fetch: () => Promise.reject(new Error('not asked here')), close: () => Promise.resolve() };
+
+const CREDENTIAL_PROBLEMS: Readonly<Record<string, readonly [problem: string, fix: string]>> = {
+  BAD_VALUE: [
+    'cannot be sent: a text that it is made of holds a control character, or one that HTTP does not take there, or is too long',
+    'put another value there',
+  ],
+  BAD_KEY: [
+    'cannot sign: what its key names is no private key',
+    'put one in PEM or as a JWK there (P-256, P-384, P-521, Ed25519, RSA from 2048 bits)',
+  ],
+  HOST_NOT_ALLOWED: [
+    'may not be sent to tokenUrl: its Secret has the annotation sallyport.dev/allowed-hosts, without that host',
+    'add the host to the annotation',
+  ],
+};
+
+/** What is missing is the compiler's to tell. */
+function checkHeaderCredential(object: ObjectOfKind<'BackendCredential'>, { material, now, report }: Check): void {
+  const { key, meta, spec } = object;
+  const plan = { key, namespace: meta.namespace, generation: meta.generation, spec };
+  const options = { fetcher: NOBODY, clock: () => now, random: () => 0, log: SILENT.log };
+  for (const { credential } of createHeaderCredentials(options)
+    .prepare(new Map([[key, plan]]), material)
+    .values()) {
+    const [problem, fix] = CREDENTIAL_PROBLEMS[credential.state(now).problem ?? ''] ?? [];
+    if (problem !== undefined && fix !== undefined) report('error', `spec.${credential.sort}`, problem, fix);
   }
 }
 

@@ -47,7 +47,7 @@ const OFFLINE: Fetcher = {
   fetch: () => Promise.reject(new FetchError('CLOSED', '')),
   close: () => Promise.resolve(),
 };
-const NO_CREDENTIALS = { clientCertificate: () => undefined, status: () => [] };
+const NO_CREDENTIALS = { clientCertificate: () => undefined, present: () => undefined };
 
 /** Whether the manifests hold the Secret or ConfigMap that a reference names. */
 function isAtHand({ material }: Given, plan: Plan<unknown>, reference: MaterialRef): boolean {

@@ -45,6 +45,7 @@ async function serve(values: SidecarValues, cwd: string, signal: AbortSignal): P
     memory: createMemory(),
     setLogLevel: level => setLevel(telemetry, level),
     describe: () => assembly.describe(),
+    publicKeys: () => assembly.publicKeys(),
     ...(values.health === undefined ? {} : { health: values.health }),
     ...(values['admin-socket'] === undefined ? {} : { adminSocket: file(values['admin-socket']) }),
     ...(values['max-memory'] === undefined ? {} : { maxMemoryBytes: values['max-memory'] }),

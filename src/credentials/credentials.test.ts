@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
-import type { BackendCredentialSpec } from '../api/kinds/material.ts';
+import type { BackendCredentialSpec } from '../api/kinds/credential.ts';
 import { createAuthority, type IssuedCertificate } from '../demo/pki.ts';
 import { EMPTY_MATERIAL, type Material } from '../material/material.ts';
 import type { CredentialPlan } from '../policy/model.ts';

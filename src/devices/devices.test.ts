@@ -390,7 +390,7 @@ test('trust, server name and certificate are those of the plan; without one of t
 
 test('a service that is not in the view is undecided', async () => {
   const { devices } = openScene();
-  const credentials = { clientCertificate: () => undefined, status: () => [] };
+  const credentials = { clientCertificate: () => undefined, present: () => undefined };
   const view = devices.prepare(new Map(), EMPTY_MATERIAL, credentials);
   assert.equal(describe(await view.device(requestOf(), NOW)), '503');
   assert.deepEqual(view.status(), []);

@@ -11,6 +11,7 @@ import type { KeyRef, ServerTrust } from '../api/kinds/shared.ts';
 import type { CredentialView } from '../credentials/credentials.ts';
 import type { DeviceEvidence, DeviceRequest, RevocationEvidence, RevocationRequest } from '../decision/evidence.ts';
 import type { Material } from '../material/material.ts';
+import { hostOfUrl } from '../policy/allowed-hosts.ts';
 import type { DeviceServicePlan } from '../policy/model.ts';
 import { parseRevocationList, type RevocationList } from './revocation-list.ts';
 import {
@@ -40,12 +41,15 @@ export interface DeviceView {
   status(): readonly DeviceServiceStatus[];
 }
 
+/** What is asked of the credentials of the same snapshot. */
+export type DeviceCredentials = Pick<CredentialView, 'clientCertificate' | 'present'>;
+
 export interface Devices {
   /** The view of one snapshot. A service of the same generation and spec keeps its cache and its breaker. */
   prepare(
     services: ReadonlyMap<ObjectKey, DeviceServicePlan>,
     material: Material,
-    credentials: CredentialView,
+    credentials: DeviceCredentials,
   ): DeviceView;
 }
 
@@ -107,11 +111,13 @@ function findReach(
   { log }: DevicesOptions,
   plan: DeviceServicePlan,
   material: Material,
-  credentials: CredentialView,
+  credentials: DeviceCredentials,
 ): Reach {
   const trust = findTrust(plan, material, plan.spec.tls?.trust);
-  const credential = credentialKey(plan);
-  const clientCertificate = credential === undefined ? undefined : credentials.clientCertificate(credential);
+  const host = hostOfUrl(plan.spec.url);
+  const credential = credentialKey(plan, plan.spec.tls?.credential);
+  const header = credentialKey(plan, plan.spec.credential);
+  const clientCertificate = credential === undefined ? undefined : credentials.clientCertificate(credential, host);
   if (trust === undefined || (credential !== undefined && clientCertificate === undefined)) {
     log.warn(
       { service: plan.key, missing: trust === undefined ? 'trust' : 'credential' },
@@ -122,6 +128,7 @@ function findReach(
   const serverName = plan.spec.tls?.serverName;
   return {
     trust,
+    ...(header === undefined ? {} : { present: (now: number) => credentials.present(header, host, { now }) }),
     ...(clientCertificate === undefined ? {} : { clientCertificate }),
     ...(serverName === undefined ? {} : { serverName }),
   };

@@ -43,7 +43,7 @@ function open(t: TestContext, changes: Change): DeviceView {
   };
   return devices.prepare(new Map([[SERVICE, planOf({ timeout: 250, ...changes })]]), material, {
     clientCertificate: () => clientCertificate,
-    status: () => [],
+    present: () => undefined,
   });
 }
 

@@ -32,8 +32,6 @@ export function renderRequest(plan: DeviceServicePlan, bindings: Bindings): Serv
   return { url, headers, body: plan.body.render(bindings) };
 }
 
-/** `spec.tls.credential` as a key. */
-export const credentialKey = (plan: DeviceServicePlan): ObjectKey | undefined => {
-  const name = plan.spec.tls?.credential;
-  return name === undefined || name.includes('/') ? name : `${plan.namespace}/${name}`;
-};
+/** The name of a credential in a service’s spec as a key. */
+export const credentialKey = (plan: DeviceServicePlan, name: string | undefined): ObjectKey | undefined =>
+  name === undefined || name.includes('/') ? name : `${plan.namespace}/${name}`;

@@ -2,6 +2,7 @@
 import { frozenRecord, celObject } from '../decision/cel-value.ts';
 import { certificateBinding } from '../decision/certificate-binding.ts';
 import type { DeviceEvidence, DeviceRequest, Undecided } from '../decision/evidence.ts';
+import type { PresentedHeader } from '../credentials/credentials.ts';
 import { FetchError } from '../outbound/fetch-error.ts';
 import type { FetchAnswer, Fetcher, FetchOptions } from '../outbound/fetcher.ts';
 import type { DeviceServicePlan } from '../policy/model.ts';
@@ -19,7 +20,12 @@ export interface ServiceOptions {
 }
 
 /** How the service is reached in one snapshot; undefined: its trust or the certificate to present is missing. */
-export type Reach = Pick<FetchOptions, 'trust' | 'clientCertificate' | 'serverName'> | undefined;
+export type Reach =
+  | (Pick<FetchOptions, 'trust' | 'clientCertificate' | 'serverName'> & {
+      /** The header to send, if one is to be sent; what it gives is undefined when it cannot be had. */
+      readonly present?: (now: number) => PresentedHeader | undefined | Promise<PresentedHeader | undefined>;
+    })
+  | undefined;
 
 export interface ServiceState {
   readonly breaker: BreakerState;
@@ -72,8 +78,10 @@ export function createService(options: ServiceOptions, plan: DeviceServicePlan):
   ): Promise<Answered | undefined> => {
     if (reach === undefined) return fail('TRUST_OR_CREDENTIAL_MISSING');
     const started = clock();
+    const presented = reach.present === undefined ? NO_HEADER : await reach.present(started);
+    if (presented === undefined) return fail('CREDENTIAL_UNAVAILABLE');
     try {
-      const answer = await callService(options, plan, asked, reach);
+      const answer = await callService(options, plan, addHeader(asked, presented), reach);
       metrics.observe('sallyport_device_auth_duration_seconds', (clock() - started) / 1000, labels);
       const evidence = readAnswer(plan, answer);
       if (evidence === undefined)
@@ -133,6 +141,11 @@ export function createService(options: ServiceOptions, plan: DeviceServicePlan):
   };
 }
 
+const NO_HEADER: PresentedHeader = { name: '', value: '' };
+
+const addHeader = (asked: ServiceRequest, { name, value }: PresentedHeader): ServiceRequest =>
+  name === '' ? asked : { ...asked, headers: { ...asked.headers, [name.toLowerCase()]: value } };
+
 function render(plan: DeviceServicePlan, request: DeviceRequest): ServiceRequest | undefined {
   try {
     return renderRequest(plan, createServiceBindings(request));
@@ -151,8 +164,11 @@ async function callService(
   const deadline = clock() + spec.timeout;
   for (let attempt = 0; ; attempt++) {
     try {
+      const { trust, clientCertificate, serverName } = reach;
       return await fetcher.fetch(asked.url, {
-        ...reach,
+        trust,
+        ...(clientCertificate === undefined ? {} : { clientCertificate }),
+        ...(serverName === undefined ? {} : { serverName }),
         method: spec.request.method,
         headers: asked.headers,
         ...(asked.body === '' ? {} : { body: asked.body }),

@@ -9,6 +9,8 @@ export interface Material {
   /** Data of one Secret or ConfigMap by `namespace/name`; undefined when it does not exist. Values are raw bytes. */
   secret(key: ObjectKey): ReadonlyMap<string, Uint8Array> | undefined;
   configMap(key: ObjectKey): ReadonlyMap<string, Uint8Array> | undefined;
+  /** What a Secret's annotation `sallyport.dev/allowed-hosts` names; undefined (or absent): it may be presented to any host. */
+  secretHosts?(key: ObjectKey): readonly string[] | undefined;
   /** Those of one kind with the names of their keys, for advice; absent: they cannot be listed. */
   list?(kind: 'Secret' | 'ConfigMap'): Iterable<readonly [key: ObjectKey, dataKeys: readonly string[]]>;
 }
@@ -20,7 +22,10 @@ export function createLookup(material: Material): Lookup {
     const bytes = (kind === 'Secret' ? material.secret(key) : material.configMap(key))?.get(dataKey);
     return bytes === undefined ? undefined : decoder.decode(bytes);
   };
-  return Object.assign(lookup, { list: (kind: MaterialKind) => material.list?.(kind) ?? [] });
+  return Object.assign(lookup, {
+    list: (kind: MaterialKind) => material.list?.(kind) ?? [],
+    secretHosts: (key: ObjectKey) => material.secretHosts?.(key),
+  });
 }
 
 export const EMPTY_MATERIAL: Material = { secret: () => undefined, configMap: () => undefined };

@@ -111,14 +111,7 @@ function checkApp({ meta, spec }: ApiObject, context: ApiContext, report: Object
   if (app.trust !== undefined) readKeyRef(app.trust, meta.namespace, context.lookup, 'spec.app.trust', report);
   if (app.credential === undefined) return undefined;
   const known = knownIn(context.supporting, 'BackendCredential');
-  const key = requireObject(app.credential, meta.namespace, known, 'spec.app.credential', report);
-  if (key !== undefined && context.supporting.credentials.get(key)?.spec.meshCertificate === undefined) {
-    report.error('spec.app.credential', {
-      problem: `names the BackendCredential ${quote(app.credential)}, which is no certificate`,
-      fix: 'name one with meshCertificate, or name it in the backend of a policy',
-    });
-  }
-  return key;
+  return requireObject(app.credential, meta.namespace, known, 'spec.app.credential', report);
 }
 
 function checkPeers(

@@ -74,6 +74,8 @@ export function compileSnapshot(input: CompileInput): CompileOutput {
     ...conflicts,
     policyOf: policies.policyOf,
     trusts: known.trusts,
+    credentials: known.credentials,
+    secretHosts: secret => lookup.secretHosts?.(secret),
     appAuthorities: workload.appAuthorities ?? (() => []),
   });
   const errors = compileErrors(policies.unmatched, conflicts);
@@ -207,8 +209,10 @@ function pickNamed(known: Supporting, served: readonly ServedApi[], policies: Po
     known.services,
     named.services,
   );
-  const ofServices = [...named.services.values()].map(({ namespace, spec }) =>
-    spec.tls?.credential === undefined ? undefined : resolveName(spec.tls.credential, namespace),
+  const ofServices = [...named.services.values()].flatMap(({ namespace, spec }) =>
+    [spec.tls?.credential, spec.credential].map(name =>
+      name === undefined ? undefined : resolveName(name, namespace),
+    ),
   );
   const ofPolicies = needs.flatMap(need => [...(need?.credentials ?? [])]);
   const ofApis = drafts.map(({ credential }) => credential);

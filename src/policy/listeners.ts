@@ -1,6 +1,7 @@
 /** Listeners: one per port, shared by the Apis that select it (M5), with the match table of all of them. */
 import type { ObjectKey } from '../api/object.ts';
 import type { Severity } from '../api/violation.ts';
+import { hostOfApp } from './allowed-hosts.ts';
 import { normalizeHost, type ApiDraft } from './apis.ts';
 import { DEFAULT_LIMITS } from './default-limits.ts';
 import type { HeldApi } from './invalid-objects.ts';
@@ -276,7 +277,7 @@ export function createApiPlan({ object, basePath, credential }: ApiDraft): ApiPl
     namespace: meta.namespace,
     generation: meta.generation,
     basePath,
-    app: { ...spec.app, namespace: meta.namespace },
+    app: { ...spec.app, namespace: meta.namespace, host: hostOfApp(spec.app) },
     bodyBytes: spec.limits.bodyBytes,
     bodyIdleMs: spec.limits.bodyIdle,
     ...(credential === undefined ? {} : { credential }),

@@ -9,12 +9,9 @@ import type { ObjectKey } from '../api/object.ts';
 import type { Reason } from '../api/reasons.ts';
 import type { ApiApp, ApiLimits, TrustedPeer } from '../api/kinds/api.ts';
 import type { ErrorOverride } from '../api/kinds/policy.ts';
-import type {
-  BackendCredentialSpec,
-  ClientTrustSpec,
-  DeviceAuthServiceSpec,
-  TokenIssuerSpec,
-} from '../api/kinds/material.ts';
+import type { BackendCredentialSpec } from '../api/kinds/credential.ts';
+import type { ClientTrustSpec, DeviceAuthServiceSpec, TokenIssuerSpec } from '../api/kinds/material.ts';
+import type { HostPort } from './allowed-hosts.ts';
 import type { Expression, Template } from './expression.ts';
 import type { CompiledStep, ResponsePlan } from './steps.ts';
 import type { Violation } from '../api/violation.ts';
@@ -137,6 +134,8 @@ export interface ApiPlan {
 
 export interface AppPlan extends Omit<ApiApp, 'credential'> {
   readonly namespace: string;
+  /** Whose it is, for Secrets that may be presented to some hosts only. */
+  readonly host: HostPort;
 }
 
 /** One operation (or the whole Api) with everything that applies to it, compiled when the policy loads. */
@@ -156,9 +155,14 @@ export interface Pipeline {
   readonly authenticates: 'Enforced' | 'AuditOnly' | 'Never';
   readonly response: ResponsePlan;
   readonly errors: ErrorsPlan;
-  /** The certificate credential presented to the app (S5), and the header sort when it exists. */
+  /** The certificate credential presented to the app (S5), and the one of a header sort. */
   readonly certificateCredential?: ObjectKey;
   readonly headerCredential?: ObjectKey;
+  /**
+   * The client's Authorization does not reach the app: it gets a credential of ours or is elsewhere (app.url), and no jwt
+   * step says forwardToken for that header.
+   */
+  readonly hidesAuthorization?: true;
   /**
    * What authentication steps read, hidden from expressions: lower-case header names (`authorization` always),
    * `?access_token` for a query parameter, `cookie:session` for a cookie.

@@ -1,6 +1,7 @@
 /** Pipelines: what applies to a route, in order, compiled. Routes of an Api with the same policies share one. */
 import type { ApiDraft } from './apis.ts';
-import { compileErrors, findCredential, type ConflictContext } from './errors-plan.ts';
+import { findCredentials, hidesAuthorization, type BackendContext } from './backend.ts';
+import { compileErrors } from './errors-plan.ts';
 import { isAuthentication } from './header-names.ts';
 import { instantiate, isBroader, type Instance, type PolicyInForce } from './in-force.ts';
 import type { Origin, Pipeline, Sight, TrustPlan } from './model.ts';
@@ -11,7 +12,7 @@ import { sortByLength } from './response-steps.ts';
 import { SCOPE_ORDER, type Participation } from './scopes.ts';
 import type { CompiledJwt, CompiledResponseStep, CompiledStep } from './steps.ts';
 
-export interface PipelineContext extends ConflictContext {
+export interface PipelineContext extends BackendContext {
   readonly policyOf: (participation: Participation) => PolicyInForce;
   readonly trusts: ReadonlyMap<ObjectKey, TrustPlan>;
   /** Authorities by which the app of a port is known besides those that the Api names. */
@@ -53,8 +54,7 @@ function createPipeline(
     return { member, origin, steps: overrideRequest(steps, member, members, context.report) };
   });
   const steps = groups.flatMap(group => group.steps);
-  const certificate = findCredential(everyone, 'certificate', context) ?? api.credential;
-  const header = findCredential(everyone, 'header', context);
+  const { certificate, header } = findCredentials(api, everyone, context);
   return {
     steps,
     authenticates: findAuthentication(steps),
@@ -64,6 +64,7 @@ function createPipeline(
     sight: createSight(groups, createResponseOrigins(everyone, instanceOf)),
     ...(certificate === undefined ? {} : { certificateCredential: certificate }),
     ...(header === undefined ? {} : { headerCredential: header }),
+    ...(hidesAuthorization(api, header, steps) ? { hidesAuthorization: true } : {}),
   };
 }
 

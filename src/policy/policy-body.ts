@@ -2,11 +2,14 @@
 import { memberPath } from '../api/field-path.ts';
 import type { ErrorsSpec } from '../api/kinds/policy.ts';
 import type { ObjectKey } from '../api/object.ts';
+import type { ValueSource } from '../api/kinds/shared.ts';
 import type { ResponseStep, RequestStep } from '../api/kinds/steps.ts';
 import { foldName } from '../http/head.ts';
 import { quote } from '../api/words.ts';
 import { NOTHING } from './cel-environment.ts';
 import type { Problem, Reference } from './cel-inspect.ts';
+import { ALLOWED_HOSTS } from './allowed-hosts.ts';
+import { credentialSort, secretOf } from './credential-texts.ts';
 import { compareBytes } from './encoding.ts';
 import type { Expression, Template } from './expression.ts';
 import { listReadHeaders, listWrittenHeaders } from './header-names.ts';
@@ -95,11 +98,30 @@ function readVariables({ kind, meta, spec }: PolicyObject, lookup: Lookup, repor
         fix: 'set shareSecrets: true if that is meant, or use a ConfigMap',
       });
     }
-    const value = source.value ?? readKeyRef(source, meta.namespace, lookup, field, report);
+    const value = source.value ?? readNamed(source, { namespace: meta.namespace, lookup, field, report });
     if (value === undefined) missing.add(name);
     else known[name] = value;
   }
   return { known, missing };
+}
+
+interface Named {
+  readonly namespace: string;
+  readonly lookup: Lookup;
+  readonly field: string;
+  readonly report: ObjectReport;
+}
+
+/** Nobody can tell where a policy will send a value: a Secret that is for some hosts only is not to be had. */
+function readNamed(source: ValueSource, { namespace, lookup, field, report }: Named): string | undefined {
+  const secret = secretOf(source, namespace);
+  if (secret === undefined || lookup.secretHosts?.(secret) === undefined)
+    return readKeyRef(source, namespace, lookup, field, report);
+  report.warn(`${field}.secretKeyRef`, {
+    problem: `names the Secret ${quote(secret)}, which may be presented to some hosts only (${ALLOWED_HOSTS})`,
+    fix: 'use a BackendCredential, or a Secret without that annotation; until then what reads it is answered 503',
+  });
+  return undefined;
 }
 
 /** P13 within one policy; across policies pipelines.ts looks. */
@@ -148,8 +170,7 @@ function compileBackend(
   const credential = requireObject(spec.backend.credential, meta.namespace, known, 'spec.backend.credential', report);
   if (credential === undefined) return undefined;
   needs.credentials.add(credential);
-  const certificate = supporting.credentials.get(credential)?.spec.meshCertificate !== undefined;
-  return { credential, sort: certificate ? 'certificate' : 'header' };
+  return { credential, sort: credentialSort(supporting.credentials.get(credential)) };
 }
 
 /** Literal: where a request was refused, nothing of it is verified. */

@@ -11,6 +11,8 @@ export interface Lookup {
   (kind: MaterialKind, key: ObjectKey, dataKey: string): string | undefined;
   /** Those at hand with the names of their keys, for advice; absent: they cannot be listed. */
   readonly list?: (kind: MaterialKind) => Iterable<readonly [key: ObjectKey, dataKeys: readonly string[]]>;
+  /** To which hosts alone a Secret may be presented; undefined: to any. */
+  readonly secretHosts?: (key: ObjectKey) => readonly string[] | undefined;
 }
 
 /** The objects of one kind that a reference may name. */

@@ -1,11 +1,13 @@
 /** Supporting objects (TokenIssuer, ClientTrust, DeviceAuthService, BackendCredential) as plans in force. */
 import { memberPath } from '../api/field-path.ts';
+import { quote } from '../api/words.ts';
 import type { ObjectKey } from '../api/object.ts';
 import type { ObjectOfKind, SallyportObject } from '../api/kinds/index.ts';
 import { SERVICE_ANSWER, SERVICE_REQUEST, type Environment } from './cel-environment.ts';
 import { compileExpression } from './cel.ts';
 import { identify, type Inventory } from './inventory.ts';
 import type { CredentialPlan, DeviceServicePlan, IssuerPlan, Plan, TrustPlan } from './model.ts';
+import { credentialSort, listCredentialTexts } from './credential-texts.ts';
 import { adviseMaterial, readKeyRef, requireObject, type KnownObjects, type Lookup } from './references.ts';
 import { reportOn, type ObjectReport, type Report } from './report.ts';
 import { compileTemplate, placeOfBody, type TextPlace } from './template.ts';
@@ -92,8 +94,8 @@ function checkCredentialKeys(
   report: ObjectReport,
 ): void {
   const name = spec.meshCertificate?.secretName;
-  if (name === undefined) return;
-  requireTlsSecret(name, meta.namespace, lookup, 'spec.meshCertificate.secretName', report);
+  if (name !== undefined) requireTlsSecret(name, meta.namespace, lookup, 'spec.meshCertificate.secretName', report);
+  for (const [field, ref] of listCredentialTexts(spec)) readKeyRef(ref, meta.namespace, lookup, field, report);
 }
 
 /** Warns when a Secret of type kubernetes.io/tls lacks its certificate or key. */
@@ -159,10 +161,39 @@ function checkServiceTls(
   on: ObjectReport,
 ): void {
   const { tls } = spec;
+  checkServiceCredential(spec.credential, meta.namespace, supporting, on);
   if (tls?.trust !== undefined) readKeyRef(tls.trust, meta.namespace, lookup, 'spec.tls.trust', on);
   if (spec.revoke !== undefined) readKeyRef(spec.revoke, meta.namespace, lookup, 'spec.revoke', on);
   if (tls?.credential === undefined) return;
-  requireObject(tls.credential, meta.namespace, knownIn(supporting, 'BackendCredential'), 'spec.tls.credential', on);
+  const field = 'spec.tls.credential';
+  const key = requireObject(tls.credential, meta.namespace, knownIn(supporting, 'BackendCredential'), field, on);
+  if (key !== undefined && credentialSort(supporting.credentials.get(key)) === 'header') {
+    on.error(field, {
+      problem: `names the BackendCredential ${quote(tls.credential)}, which is no certificate`,
+      fix: 'name it in spec.credential, or one with meshCertificate here',
+    });
+  }
+}
+
+/** A signed context tells of a caller, and here there is none. */
+function checkServiceCredential(
+  name: string | undefined,
+  namespace: string,
+  supporting: Supporting,
+  on: ObjectReport,
+): void {
+  if (name === undefined) return;
+  const key = requireObject(name, namespace, knownIn(supporting, 'BackendCredential'), 'spec.credential', on);
+  const plan = key === undefined ? undefined : supporting.credentials.get(key);
+  if (plan === undefined) return;
+  if (plan.spec.signedContext === undefined && credentialSort(plan) === 'header') return;
+  on.error('spec.credential', {
+    problem: `names the BackendCredential ${quote(name)}, which is ${plan.spec.signedContext === undefined ? 'a certificate' : 'a signed context'}`,
+    fix:
+      plan.spec.signedContext === undefined
+        ? 'name it in spec.tls.credential, or one of a header sort here'
+        : 'name one of another header sort',
+  });
 }
 
 const MEMBERS = {

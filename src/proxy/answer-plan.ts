@@ -1,5 +1,6 @@
 /** What becomes of an answer of the app, by the response part of the policy that permitted the request. */
 import type { Reason } from '../api/reasons.ts';
+import type { PresentedHeader } from '../credentials/credentials.ts';
 import { mayNameBackend } from '../decision/backend-hosts.ts';
 import { evaluateResponse, renderNeutralBody, REWRITTEN_HEADERS } from '../decision/response.ts';
 import type { Permit } from '../decision/verdict.ts';
@@ -20,17 +21,50 @@ export interface AnswerPlan {
 }
 
 /** The plan, or the reason (502) why the answer cannot be sent. */
-export function planAnswer({ permit, exchange }: AppExchange, head: ResponseHead): AnswerPlan | Reason {
+export function planAnswer(toApp: AppExchange, head: ResponseHead): AnswerPlan | Reason {
+  const { permit, exchange, presented } = toApp;
   const result = evaluateResponse(permit, { status: head.status, headers: head });
   if (typeof result === 'string') return result;
-  const { status, headers, removes, body } = result;
+  const { status, removes, body } = result;
+  const headers = presented === undefined ? result.headers : hidePresented(result.headers, head, presented);
+  const isHidden = presented === undefined ? removes : (name: string) => removes(name) || isNameOf(presented, name);
   return {
     status,
     edits: permit.responseHeaders.length === 0 ? headers : withOwnHeaders(headers, permit.responseHeaders),
-    hiddenTrailers: trailers => new Set(trailers.lower.filter(removes).map(foldName)),
+    hiddenTrailers: trailers => new Set(trailers.lower.filter(isHidden).map(foldName)),
     body: body === 'Neutral' ? renderNeutralBody(status, permit.route.pipeline.errors, exchange.requestId) : body?.text,
     rewrite: result.rewrite,
   };
+}
+
+const isNameOf = ({ name }: PresentedHeader, lower: string): boolean => foldName(lower) === foldName(name);
+
+/** An app that sends back what it got would show the client our credential: such lines go, whatever their name. */
+function hidePresented(
+  edits: ReadonlyMap<string, HeaderEdit>,
+  head: ResponseHead,
+  presented: PresentedHeader,
+): ReadonlyMap<string, HeaderEdit> {
+  const shows = createSearch(presented);
+  let hidden: Map<string, HeaderEdit> | undefined;
+  const look = (name: string, values: readonly string[]): void => {
+    if (!isNameOf(presented, name) && !values.some(shows)) return;
+    (hidden ??= new Map(edits)).set(name, { name, values: [] });
+  };
+  head.lower.forEach((name, at) => edits.has(name) || look(name, [head.values[at] ?? '']));
+  for (const [name, { values }] of edits) look(name, values);
+  return hidden ?? edits;
+}
+
+/** Shorter ones are ordinary words, which say nothing unless they stand alone. */
+const SEARCHABLE = 8;
+
+/** Finds what is presented, with or without its scheme, as it is or percent-encoded. */
+function createSearch({ value }: PresentedHeader): (text: string) => boolean {
+  const secret = value.slice(value.indexOf(' ') + 1);
+  if (secret.length < SEARCHABLE) return text => text === value || text === secret;
+  const escaped = encodeURIComponent(secret);
+  return text => text.includes(secret) || text.includes(escaped);
 }
 
 /** What rateLimit steps tell the client stands instead of what the app says by the same name. */

@@ -88,6 +88,7 @@ export class Answer implements BodySink {
     const exchange = this.#exchange;
     this.#head = head;
     exchange.answeredAt = exchange.at;
+    if (head.status === 401) this.#toApp.reportRefusal();
     let remembered = recallAnswer(this.#toApp, head);
     const plan = remembered?.plan ?? planAnswer(this.#toApp, head);
     if (typeof plan === 'string') return exchange.fail(plan);

@@ -1,5 +1,6 @@
 /** The half of an exchange that faces the app: exists only with a Permit. Connects, sends the request, hears the answer. */
 import type { Reason } from '../api/reasons.ts';
+import type { PresentedHeader } from '../credentials/credentials.ts';
 import type { Permit } from '../decision/verdict.ts';
 import { findAll } from '../http/head.ts';
 import type { ResponseHead } from '../http/message.ts';
@@ -29,6 +30,8 @@ export interface Outgoing {
   /** Milliseconds from the end of the request to the head of the answer, and of silence. */
   readonly responseMs: number;
   readonly idleMs: number;
+  /** What the app gets of ours and the client must not see again. */
+  readonly presented?: PresentedHeader | undefined;
 }
 
 type Phase = 'connecting' | 'expecting' | 'open' | 'over';
@@ -58,6 +61,18 @@ export class AppExchange implements UpstreamUser {
   /** The client has seen a part of an answer: from now on a failure can only end the stream. */
   get answering(): boolean {
     return this.#tunnel !== undefined || this.#answer?.started === true;
+  }
+
+  get presented(): PresentedHeader | undefined {
+    return this.#outgoing.presented;
+  }
+
+  /** The app did not accept what we presented: it may have been withdrawn before its time. */
+  reportRefusal(): void {
+    const { active, client } = this.exchange;
+    const { headerCredential } = this.permit.route.pipeline;
+    if (this.presented === undefined || headerCredential === undefined) return;
+    active?.generation.credentials.refused(headerCredential, client.shared.clock());
   }
 
   /** A stream from its start: a WebSocket, server-sent events (M7). */

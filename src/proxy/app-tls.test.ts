@@ -14,7 +14,9 @@ const GET = 'GET /open HTTP/1.1\r\nHost: fleet.example.com\r\n\r\n';
 const mesh = createAuthority({ name: 'mesh-ca' });
 const issued = mesh.issue({ subject: 'sidecar' });
 const credential: AppCertificate = { certificate: issued.chainPem, key: issued.keyPem, sha256: issued.sha256 };
-const credentials = (given: AppCertificate | undefined): CredentialAnswers => ({ clientCertificate: () => given });
+const credentials = (given: AppCertificate | undefined): Partial<CredentialAnswers> => ({
+  clientCertificate: () => given,
+});
 const appCertificate = issueServer('fleet.shop.svc');
 
 const trusted: WorldParts = {

@@ -1,7 +1,9 @@
 /** The only way to the app: takes a Permit, which only decide() makes. */
 import { requestNeedsIdentity } from '../decision/response.ts';
+import type { ObjectKey } from '../api/object.ts';
+import type { PresentedHeader } from '../credentials/credentials.ts';
 import type { Permit } from '../decision/verdict.ts';
-import { findAll, findSingle } from '../http/head.ts';
+import { findAll, findSingle, foldName } from '../http/head.ts';
 import { renderFields, renderRequest, type FieldLines, type HeaderEdit } from '../http/message.ts';
 import { TRUSTED_CERTIFICATE, TRUSTED_PEER } from '../http/names.ts';
 import type { ApiPlan, Route } from '../policy/model.ts';
@@ -24,8 +26,6 @@ export function forward(permit: Permit, permitted: Permitted): void {
   const { exchange, active } = permitted;
   const { client, head } = exchange;
   const { api, pipeline } = permit.route;
-  // A credential that this version cannot present is not left out.
-  if (pipeline.headerCredential !== undefined) return exchange.fail('CredentialUnavailable');
   const { framing } = head;
   if (api.bodyBytes > 0 && framing.kind === 'length' && framing.length > api.bodyBytes) {
     return exchange.fail('BodyTooLarge');
@@ -33,29 +33,68 @@ export function forward(permit: Permit, permitted: Permitted): void {
   const credential = pipeline.certificateCredential;
   const reached = client.shared.pools.find(active.generation, api.app, active.plan.port, credential);
   if ('reason' in reached) return exchange.fail(reached.reason);
-  exchange.send({
-    permit,
-    text: renderForwarded({ ...permitted, permit, target: reached.target }),
-    pool: reached.pool,
-    reserved: active.reserved,
-    responseMs: reached.target.timeouts.response,
-    idleMs: reached.target.timeouts.idle,
+  const send = (presented?: PresentedHeader): void =>
+    exchange.send({
+      permit,
+      text: renderForwarded({ ...permitted, permit, target: reached.target, presented }),
+      pool: reached.pool,
+      reserved: presented === undefined ? active.reserved : reserveAlso(active.reserved, presented),
+      responseMs: reached.target.timeouts.response,
+      idleMs: reached.target.timeouts.idle,
+      presented,
+    });
+  if (pipeline.headerCredential === undefined) return send();
+  presentFor(permit, pipeline.headerCredential, permitted, presented => {
+    // Not had, it is not left out: the back end might take the sidecar for anybody.
+    if (presented === undefined) exchange.fail('CredentialUnavailable');
+    else send(presented);
   });
 }
+
+/** At once when the header is at hand, else when it has come. */
+function presentFor(
+  { principal, route }: Permit,
+  credential: ObjectKey,
+  { exchange, active }: Permitted,
+  go: (presented: PresentedHeader | undefined) => void,
+): void {
+  const now = exchange.client.shared.clock();
+  const { api, operation } = route;
+  const caller = principal && {
+    kind: principal.kind,
+    id: principal.id,
+    issuer: principal.issuer,
+    certificateSha256: principal.certificate?.sha256,
+  };
+  const occasion = { now, caller, api: api.key, operation };
+  const presented = active.generation.credentials.present(credential, api.app.host, occasion);
+  if (!(presented instanceof Promise)) return go(presented);
+  presented.then(
+    late => exchange.resume(() => go(late)),
+    () => exchange.resume(() => go(undefined)),
+  );
+}
+
+/** No trailer of the client may be taken for it. */
+const reserveAlso = (reserved: ReadonlySet<string>, { name }: PresentedHeader): ReadonlySet<string> =>
+  new Set([...reserved, foldName(name)]);
 
 interface Forwarded extends Permitted {
   readonly permit: Permit;
   readonly target: AppTarget;
+  readonly presented: PresentedHeader | undefined;
 }
 
 /** The head written afresh from what was parsed: the app sees nothing that was not judged. */
-function renderForwarded({ permit, exchange, active, view, target }: Forwarded): string {
+function renderForwarded({ permit, exchange, active, view, target, presented }: Forwarded): string {
   const { client, head } = exchange;
   const query = permit.edits.query ?? view.query;
   // X-Forwarded-* is not sent to an app that is elsewhere (M4).
   const trusted = view.fromTrustedPeer && target.fixed === undefined;
   const plain = !trusted && hasPlainTrace(exchange) && !needsIdentity(permit.route);
-  const edits = plain ? permit.edits.headers : editAlso(permit, exchange, trusted);
+  const edited = plain ? permit.edits.headers : editAlso(permit, exchange, trusted);
+  const hides = permit.route.pipeline.hidesAuthorization === true;
+  const edits = hides || presented !== undefined ? editCredential(edited, hides, presented) : edited;
   const path = target.fixed === undefined ? view.path : appendPath(target.fixed.path, permit.route.api, view.path);
   return renderRequest({
     method: head.method,
@@ -125,6 +164,25 @@ function editAlso(permit: Permit, exchange: Exchange, trusted: boolean): Readonl
   }
   // The policy has the last word.
   for (const [name, edit] of permit.edits.headers) edits.set(name, edit);
+  return edits;
+}
+
+/** P13: what is presented stands instead of the client's, in any spelling. */
+function editCredential(
+  edited: ReadonlyMap<string, HeaderEdit>,
+  hides: boolean,
+  presented: PresentedHeader | undefined,
+): ReadonlyMap<string, HeaderEdit> {
+  const edits = new Map(edited);
+  if (hides && !edits.has('authorization')) edits.set('authorization', { name: 'Authorization', values: [] });
+  return presented === undefined ? edits : addPresented(edits, presented);
+}
+
+function addPresented(edits: Map<string, HeaderEdit>, { name, value }: PresentedHeader): Map<string, HeaderEdit> {
+  const lower = name.toLowerCase();
+  for (const other of [...edits.keys()]) if (foldName(other) === foldName(lower)) edits.delete(other);
+  edits.set(foldName(lower), { name, values: [] });
+  edits.set(lower, { name, values: [value] });
   return edits;
 }
 

@@ -5,8 +5,10 @@
  * head is complete, and keeps it to its end, so that no request is judged by a mixture of two.
  */
 import type { ObjectKey } from '../api/object.ts';
+import type { CredentialView } from '../credentials/credentials.ts';
 import type { EvidenceSource } from '../decision/evidence.ts';
 import type { Material } from '../material/material.ts';
+import type { HostPort } from '../policy/allowed-hosts.ts';
 import type { ListenerPlan, Snapshot } from '../policy/model.ts';
 import type { TrustView } from '../trust/trust.ts';
 
@@ -32,9 +34,9 @@ export interface AppCertificate {
   readonly key: string;
   readonly sha256: string;
 }
-export interface CredentialAnswers {
+export interface CredentialAnswers extends Pick<CredentialView, 'present' | 'refused'> {
   /** Undefined: it could not be had. The same object as long as the certificate is the same. */
-  clientCertificate(key: ObjectKey): AppCertificate | undefined;
+  clientCertificate(key: ObjectKey, host?: HostPort): AppCertificate | undefined;
 }
 
 export interface Generation {

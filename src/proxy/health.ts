@@ -1,4 +1,4 @@
-/** The health port: /livez, /readyz, /metrics, and the probes of the app that were moved here. Says nothing that an attacker could use, and never depends on the app. */
+/** The health port: /livez, /readyz, /metrics, the public keys of signed contexts, and the probes of the app that were moved here. Says nothing that an attacker could use, and never depends on the app. */
 import type { ReplayProbe } from './probe-replays.ts';
 import { asText, type ServiceHandler } from './service-port.ts';
 
@@ -8,11 +8,16 @@ export interface HealthDeps {
   readonly exposition: () => Promise<string>;
   /** Absent: no probes were moved. */
   readonly replayProbe?: ReplayProbe;
+  /** Of signed contexts; absent: there are none. */
+  readonly publicKeys?: (() => readonly object[]) | undefined;
 }
+
+/** RFC 7517 section 8.5. */
+const KEY_SET = 'application/jwk-set+json';
 
 const OPEN_METRICS = 'application/openmetrics-text; version=1.0.0; charset=utf-8';
 
-export function createHealthHandler({ problems, exposition, replayProbe }: HealthDeps): ServiceHandler {
+export function createHealthHandler({ problems, exposition, replayProbe, publicKeys }: HealthDeps): ServiceHandler {
   return async ({ method, path, userAgent }) => {
     if (method !== 'GET' && method !== 'HEAD') return asText(405, 'method not allowed\n');
     switch (path) {
@@ -24,6 +29,8 @@ export function createHealthHandler({ problems, exposition, replayProbe }: Healt
       }
       case '/metrics':
         return { status: 200, contentType: OPEN_METRICS, body: await exposition() };
+      case '/.well-known/jwks.json':
+        return { status: 200, contentType: KEY_SET, body: JSON.stringify({ keys: publicKeys?.() ?? [] }) };
       default: {
         const replay = method === 'GET' ? replayProbe?.(path, userAgent) : undefined;
         return (await replay) ?? asText(404, 'not found\n');

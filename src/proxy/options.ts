@@ -56,6 +56,8 @@ export interface ProxyDeps {
   /** Hooks of the admin socket that belong to others; a missing one answers 404. */
   readonly setLogLevel?: (level: string) => boolean;
   readonly explain?: (request: unknown) => Promise<unknown>;
+  /** Public keys (JWK) by which signed contexts are verified. */
+  readonly publicKeys?: () => readonly object[];
   /** What else status shows: key ages, violations, audits. Never a secret. */
   readonly describe?: () => Readonly<Record<string, unknown>>;
 }

@@ -51,7 +51,8 @@ export function createPools(deps: Pick<ProxyDeps, 'apps' | 'resolve'> & { readon
 
   return {
     find: (generation, app, port, credential) => {
-      const certificate = credential === undefined ? undefined : generation.credentials.clientCertificate(credential);
+      const { credentials } = generation;
+      const certificate = credential === undefined ? undefined : credentials.clientCertificate(credential, app.host);
       // A mesh certificate that is missing must not turn into a call without one.
       if (credential !== undefined && certificate === undefined) return { reason: 'CredentialUnavailable' };
       const byApp = getOrMake(remembered, generation, () => new Map<AppPlan, Map<string, Remembered>>());

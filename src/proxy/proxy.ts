@@ -82,6 +82,7 @@ export function createProxy(deps: ProxyDeps): Proxy {
     createHealthHandler({
       problems: findProblems,
       exposition: deps.exposition,
+      publicKeys: deps.publicKeys,
       ...(probes === undefined ? {} : { replayProbe: createReplay(probes, deps, () => current) }),
     }),
     HEALTH_PORT,

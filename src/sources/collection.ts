@@ -105,16 +105,28 @@ function createResources(
   const objects: SallyportObject[] = [];
   const secrets = new Map<ObjectKey, Data>();
   const configMaps = new Map<ObjectKey, Data>();
+  const secretHosts = new Map<ObjectKey, readonly string[]>();
   const namespaces = new Map<string, Readonly<Record<string, string>>>();
   for (const entry of entries) {
     if (entry.sort === 'object') objects.push(entry.object);
     else if (entry.sort === 'namespace') namespaces.set(entry.name, entry.labels);
-    else (entry.kind === 'Secret' ? secrets : configMaps).set(entry.key, entry.data);
+    else {
+      (entry.kind === 'Secret' ? secrets : configMaps).set(entry.key, entry.data);
+      if (entry.hosts !== undefined) secretHosts.set(entry.key, entry.hosts);
+    }
   }
   const hash = digest(
-    canonicalize({ complete, objects: describeObjects(objects), invalid, secrets, configMaps, namespaces }),
+    canonicalize({
+      complete,
+      objects: describeObjects(objects),
+      invalid,
+      secrets,
+      configMaps,
+      secretHosts,
+      namespaces,
+    }),
   );
-  const material = createMaterial(secrets, configMaps);
+  const material = createMaterial(secrets, configMaps, secretHosts);
   return { complete, objects, invalid, kept, material, namespaces, hash, violations };
 }
 

@@ -70,10 +70,12 @@ function readTexts(raw: Readonly<Record<string, unknown>>, field: string, scene:
 export function createMaterial(
   secrets: ReadonlyMap<ObjectKey, Data>,
   configMaps: ReadonlyMap<ObjectKey, Data>,
+  secretHosts: ReadonlyMap<ObjectKey, readonly string[]> = new Map(),
 ): Material {
   return {
     secret: key => secrets.get(key),
     configMap: key => configMaps.get(key),
+    secretHosts: key => secretHosts.get(key),
     list: kind => [...(kind === 'Secret' ? secrets : configMaps)].map(([key, data]) => [key, [...data.keys()]]),
   };
 }

@@ -8,6 +8,7 @@ import { report, type Scene } from '../api/scene.ts';
 import { isRawObject } from '../api/value.ts';
 import type { Violation } from '../api/violation.ts';
 import { nearestName, quote } from '../api/words.ts';
+import { ALLOWED_HOSTS, parseAllowedHosts } from '../policy/allowed-hosts.ts';
 import { parseData, type Data } from './manifest-material.ts';
 import { readYaml, type ReadDocument } from './yaml-documents.ts';
 
@@ -20,7 +21,14 @@ export type Entry = {
 export type Content =
   | { readonly sort: 'object'; readonly object: SallyportObject }
   | { readonly sort: 'invalid'; readonly invalid: InvalidObject }
-  | { readonly sort: 'material'; readonly kind: 'Secret' | 'ConfigMap'; readonly key: ObjectKey; readonly data: Data }
+  | {
+      readonly sort: 'material';
+      readonly kind: 'Secret' | 'ConfigMap';
+      readonly key: ObjectKey;
+      readonly data: Data;
+      /** Of a Secret: to whom alone it may be presented. */
+      readonly hosts?: readonly string[];
+    }
   | { readonly sort: 'namespace'; readonly name: string; readonly labels: Readonly<Record<string, string>> }
   /** A Secret, ConfigMap or Namespace that could not be read. */
   | { readonly sort: 'broken' };
@@ -152,11 +160,13 @@ function parseCore(
     reportIdentity(metadata, scene);
     return { violations: scene.violations, readable: false };
   }
-  const { labels } = parseMetadata(metadata, identity, scene);
+  const { labels, annotations } = parseMetadata(metadata, identity, scene);
+  const allowed = kind === 'Secret' ? annotations[ALLOWED_HOSTS] : undefined;
+  const hosts = allowed === undefined ? {} : { hosts: parseAllowedHosts(allowed) };
   const content: Content =
     kind === 'Namespace'
       ? { sort: 'namespace', name: identity.name, labels }
-      : { sort: 'material', kind, key, data: parseData(kind, value, scene) };
+      : { sort: 'material', kind, key, data: parseData(kind, value, scene), ...hosts };
   const base = { id: `${kind} ${key}`, locate };
   const entry: Entry = scene.violations.length === 0 ? { ...base, ...content } : { ...base, sort: 'broken' };
   return { entry, violations: scene.violations, readable: true };

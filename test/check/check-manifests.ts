@@ -47,9 +47,11 @@ export function checkFiles(files: Readonly<Record<string, string>>): readonly st
   return collectProblems(collectManifests(texts), { now: NOW }).map(formatProblem);
 }
 
-/** One test for each case; `file.yaml` holds the case, `base.yaml` what it refers to. */
-export function testCases(cases: Cases, base = BASE): void {
+/** One test for each case; `file.yaml` holds the case, `base.yaml` and `more.yaml` what it refers to. */
+export function testCases(cases: Cases, base = BASE, more = ''): void {
   for (const [name, [text, ...lines]] of Object.entries(cases)) {
-    void it(name, () => assert.deepEqual(checkFiles({ 'base.yaml': base, 'file.yaml': text }), lines));
+    void it(name, () =>
+      assert.deepEqual(checkFiles({ 'base.yaml': base, 'file.yaml': text, 'more.yaml': more }), lines),
+    );
   }
 }

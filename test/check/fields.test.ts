@@ -711,13 +711,11 @@ metadata: {name: b, namespace: shop}
 spec:
   url: http://b.shop.svc/
   request: {method: PUT, headers: {Host: other, Content-Length: "0"}, query: {"a b": c}}
-  credential: key
 `,
       'file.yaml:6:spec.request.headers.Content-Length: the header "Content-Length" frames the message or belongs to the connection, so no policy may set or remove it, remove it',
       'file.yaml:6:spec.request.headers.Host: the header "Host" frames the message or belongs to the connection, so no policy may set or remove it, remove it',
       'file.yaml:6:spec.request.method: "PUT" is not known, write GET or POST',
       'file.yaml:6:spec.request.query["a b"]: "a b" is not allowed here, write letters, digits, ., _, ~ and -',
-      'file.yaml:7:spec.credential: header credentials for device-auth are not built yet, remove it',
     ],
     'a credential of two sorts': [
       manifest`
@@ -729,16 +727,7 @@ spec:
   basic: {username: {value: a}}
 `,
       'file.yaml:5:spec.meshCertificate.secretName: managed and secretName exclude each other, keep one of managed, secretName and files',
-      'file.yaml:6:spec.basic: basic is not built yet, remove it',
       'file.yaml:6:spec.basic: meshCertificate and basic exclude each other, keep one of meshCertificate, sharedAccessSignature, basic, header, oauth2ClientCredentials and signedContext',
-    ],
-    'a credential that is not built yet': [
-      manifest`
-apiVersion: sallyport.dev/v1alpha1
-kind: BackendCredential
-metadata: {name: b, namespace: shop}
-spec: {sharedAccessSignature: {resourceUri: {value: "https://q.example/"}}}
-`,
-      'file.yaml:4:spec.sharedAccessSignature: sharedAccessSignature is not built yet, remove it',
+      'file.yaml:6:spec.basic.password: is missing, add it: The password',
     ],
   }));

@@ -4,7 +4,8 @@ import type { ParsedObject } from '../object.ts';
 import { apiSpec } from './api.ts';
 import { authPolicySpec, clusterAuthPolicySpec } from './policy.ts';
 import { policyTestSpec } from './policy-test.ts';
-import { backendCredentialSpec, clientTrustSpec, deviceAuthServiceSpec, tokenIssuerSpec } from './material.ts';
+import { backendCredentialSpec } from './credential.ts';
+import { clientTrustSpec, deviceAuthServiceSpec, tokenIssuerSpec } from './material.ts';
 
 export interface KindInfo<S> {
   readonly spec: Schema<S>;

@@ -1,4 +1,4 @@
-/** Kinds TokenIssuer, ClientTrust, DeviceAuthService, BackendCredential; Subscription and PolicyTest, which are not built yet. */
+/** Kinds TokenIssuer, ClientTrust and DeviceAuthService; Subscription and PolicyTest, which are not built yet. */
 import {
   boolean,
   defaulted,
@@ -12,7 +12,6 @@ import {
   optional,
   required,
   string,
-  unbuilt,
   type Infer,
 } from '../schema.ts';
 import {
@@ -25,7 +24,6 @@ import {
   materialRef,
   objectName,
   queryName,
-  secretName,
   serverTrust,
   settableHeader,
   template,
@@ -380,12 +378,12 @@ export const deviceAuthServiceSpec = object(
       ),
       {},
     ),
-    credential: optional(
-      unbuilt('header credentials for device-auth are not built yet', {
-        description: 'A BackendCredential.',
-        shape: 'text',
-      }),
-    ),
+    credential: optional({
+      ...objectName,
+      description:
+        'The BackendCredential of a header sort, but signedContext, that is sent to the service; one that cannot be had is 503 DeviceAuthUnavailable.',
+      example: 'device-auth-key',
+    }),
     deny: defaulted(
       object(
         {
@@ -505,68 +503,3 @@ export const deviceAuthServiceSpec = object(
   { description: 'The in-cluster service that knows which certificate belongs to which device.' },
 );
 export type DeviceAuthServiceSpec = Infer<typeof deviceAuthServiceSpec>;
-
-const FILE_PATH = { minLength: 1, maxLength: 4096 };
-
-const meshCertificate = object(
-  {
-    managed: optional(
-      object(
-        {
-          lifetime: defaulted(
-            duration({
-              minimumMs: HOUR,
-              maximumMs: 30 * DAY,
-              description: 'Lifetime of a certificate; renewed from a third of it on.',
-            }),
-            '72h',
-          ),
-        },
-        {
-          description:
-            'Issued by the mesh CA for the pod’s service account; outside a cluster --mesh-certificate and --mesh-key stand for it.',
-        },
-      ),
-    ),
-    secretName: optional(describe(secretName, 'A Secret of type kubernetes.io/tls, read again when it changes.')),
-    files: optional(
-      object(
-        {
-          certificate: required(string({ description: 'Path of the certificate chain (PEM).', ...FILE_PATH })),
-          key: required(string({ description: 'Path of the private key (PEM).', ...FILE_PATH })),
-        },
-        {
-          description: 'Files of the sidecar, as drivers of cert-manager and SPIFFE write them; read again on change.',
-        },
-      ),
-    ),
-  },
-  {
-    description: 'The certificate by which the app knows the sidecar.',
-    exactlyOneOf: [['managed', 'secretName', 'files']],
-  },
-);
-
-export const backendCredentialSpec = object(
-  {
-    meshCertificate: optional(meshCertificate),
-    sharedAccessSignature: optional(
-      unbuilt('sharedAccessSignature is not built yet', { description: 'A token computed from a shared key.' }),
-    ),
-    basic: optional(unbuilt('basic is not built yet', { description: 'User name and password.' })),
-    header: optional(unbuilt('header is not built yet', { description: 'A fixed header.' })),
-    oauth2ClientCredentials: optional(
-      unbuilt('oauth2ClientCredentials is not built yet', { description: 'A token of an authorization server.' }),
-    ),
-    signedContext: optional(
-      unbuilt('signedContext is not built yet', { description: 'A short JWS of the verified identity.' }),
-    ),
-  },
-  {
-    description: 'What the sidecar presents to the app; clients never see it.',
-    exactlyOneOf: [
-      ['meshCertificate', 'sharedAccessSignature', 'basic', 'header', 'oauth2ClientCredentials', 'signedContext'],
-    ],
-  },
-);
-export type BackendCredentialSpec = Infer<typeof backendCredentialSpec>;

@@ -154,6 +154,7 @@ const api: ApiPlan = {
     address: 'PodIP',
     timeouts: { connect: 1000, response: 60000, idle: 300000, poolIdle: 4000 },
     namespace: 'shop',
+    host: { name: 'localhost', port: undefined },
   },
   bodyBytes: 0,
   bodyIdleMs: 60000,

@@ -1,6 +1,6 @@
 /** What the tests of devices/ share: a certificate's facts, plans compiled as policies compile them, a service in memory. */
 import { DEFAULT_DEVICE_ALLOW, type DeviceAuthServiceSpec } from '../../api/kinds/material.ts';
-import type { ClientCertificate, CredentialView } from '../../credentials/credentials.ts';
+import type { ClientCertificate } from '../../credentials/credentials.ts';
 import type { CertificateFacts, DeviceEvidence, DeviceRequest } from '../../decision/evidence.ts';
 import { EMPTY_MATERIAL, type Material } from '../../material/material.ts';
 import type { FetchAnswer, FetchOptions } from '../../outbound/fetcher.ts';
@@ -9,7 +9,7 @@ import { compileExpression } from '../../policy/cel.ts';
 import type { Template } from '../../policy/expression.ts';
 import type { DeviceServicePlan } from '../../policy/model.ts';
 import { compileTemplate, type TextPlace } from '../../policy/template.ts';
-import { createDevices, type Devices, type DeviceView } from '../devices.ts';
+import { createDevices, type DeviceCredentials, type Devices, type DeviceView } from '../devices.ts';
 
 export const NOW = Date.UTC(2026, 10, 23);
 export const SERVICE = 'shop/devices';
@@ -127,7 +127,7 @@ export function openScene(
   const calls: Call[] = [];
   const lines: string[] = [];
   const note = (fields: object, message: string): void => void lines.push(`${message} ${JSON.stringify(fields)}`);
-  const credentials: CredentialView = { clientCertificate: () => certificate, status: () => [] };
+  const credentials: DeviceCredentials = { clientCertificate: () => certificate, present: () => undefined };
   const devices = createDevices({
     fetcher: {
       fetch: async (url, options) => {

@@ -45,7 +45,7 @@ export interface WorldParts {
   readonly snapshot?: Partial<Snapshot>;
   readonly evidence?: Partial<EvidenceSource>;
   readonly trust?: Partial<TrustAnswers>;
-  readonly credentials?: CredentialAnswers;
+  readonly credentials?: Partial<CredentialAnswers>;
   readonly material?: Material;
 }
 
@@ -108,7 +108,12 @@ export function makeGeneration(parts: WorldParts = {}, number = 1, port = 8080):
       ...parts.trust,
     },
     devices: { device: (request, now) => evidence.device(request, now), revocation: r => evidence.revocation(r) },
-    credentials: parts.credentials ?? { clientCertificate: () => undefined },
+    credentials: {
+      clientCertificate: () => undefined,
+      present: () => undefined,
+      refused: () => undefined,
+      ...parts.credentials,
+    },
     limits: { rate: (request, now) => evidence.rate(request, now) },
     material: parts.material ?? EMPTY_MATERIAL,
   };
