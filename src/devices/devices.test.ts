@@ -408,3 +408,27 @@ test('neither device id nor thumbprint nor answer reaches the log', async () => 
   assert.ok(told.includes('HTTP_500') && told.includes('CERT_HAS_EXPIRED') && told.includes(SERVICE));
   assert.ok(!/canary|EEEE/.test(told), told);
 });
+
+test('a header credential is sent to the service and to it alone; one that cannot be had is 503, without a call', async () => {
+  const asked: unknown[] = [];
+  for (const [header, expected] of [
+    [{ name: 'X-Api-Key', value: 's3cr3t' }, '200'],
+    [undefined, '503'],
+  ] as const) {
+    const scene = openScene();
+    const plan = planOf({ credential: 'key' });
+    const present = (key: string, host: object) => {
+      asked.push([key, host]);
+      return Promise.resolve(header);
+    };
+    const credentials = { clientCertificate: () => undefined, present };
+    scene.view = scene.devices.prepare(new Map([[SERVICE, plan]]), EMPTY_MATERIAL, credentials);
+    assert.equal((await scene.outcome()).startsWith('503'), expected === '503');
+    assert.deepEqual(
+      scene.calls.map(({ options }) => options.headers?.['x-api-key']),
+      header === undefined ? [] : ['s3cr3t'],
+    );
+    assert.equal(scene.lines.join().includes('s3cr3t'), false);
+  }
+  assert.deepEqual(asked[0], ['shop/key', { name: 'device-auth.test', port: 8443 }]);
+});

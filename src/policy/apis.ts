@@ -4,6 +4,7 @@ import type { ObjectKey } from '../api/object.ts';
 import { quote } from '../api/words.ts';
 import { parseCidr } from '../api/cidr.ts';
 import { foldSegment, parsePathTemplate, type PathTemplate } from './path-template.ts';
+import { credentialSort } from './credential-texts.ts';
 import { knownIn, requireTlsSecret, type Supporting } from './supporting.ts';
 import { readKeyRef, requireObject, type Lookup } from './references.ts';
 import type { ObjectReport } from './report.ts';
@@ -111,7 +112,15 @@ function checkApp({ meta, spec }: ApiObject, context: ApiContext, report: Object
   if (app.trust !== undefined) readKeyRef(app.trust, meta.namespace, context.lookup, 'spec.app.trust', report);
   if (app.credential === undefined) return undefined;
   const known = knownIn(context.supporting, 'BackendCredential');
-  return requireObject(app.credential, meta.namespace, known, 'spec.app.credential', report);
+  const key = requireObject(app.credential, meta.namespace, known, 'spec.app.credential', report);
+  const isSecure = app.scheme === 'https' || app.url?.startsWith('https:') === true;
+  if (key !== undefined && !isSecure && credentialSort(context.supporting.credentials.get(key)) === 'certificate') {
+    report.error('spec.app.credential', {
+      problem: `names the BackendCredential ${quote(app.credential)}, a certificate, but scheme is http`,
+      fix: 'set scheme: https, or name one of a header sort',
+    });
+  }
+  return key;
 }
 
 function checkPeers(

@@ -34,6 +34,12 @@ function warnOfHosts({ object }: ApiDraft, key: ObjectKey, { credentials, secret
   const plan = credentials.get(key);
   if (plan === undefined) return;
   const host = hostOfApp(object.spec.app);
+  if (credentialSort(plan) === 'header' && object.spec.app.url?.startsWith('http:') === true) {
+    report.add('warning', object, 'spec.app.url', {
+      problem: `has no TLS, so that whoever is on the way to ${host.name} reads the BackendCredential ${quote(key)}`,
+      fix: 'use https, with trust or fingerprint',
+    });
+  }
   for (const secret of listPresentedSecrets(plan)) {
     const allowed = secretHosts(secret);
     if (allowed === undefined || isAllowedHost(allowed, host)) continue;

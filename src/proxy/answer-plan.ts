@@ -27,11 +27,12 @@ export function planAnswer(toApp: AppExchange, head: ResponseHead): AnswerPlan |
   if (typeof result === 'string') return result;
   const { status, removes, body } = result;
   const headers = presented === undefined ? result.headers : hidePresented(result.headers, head, presented);
-  const isHidden = presented === undefined ? removes : (name: string) => removes(name) || isNameOf(presented, name);
+  const isHidden = presented === undefined ? removes : hideTrailers(removes, presented);
   return {
     status,
     edits: permit.responseHeaders.length === 0 ? headers : withOwnHeaders(headers, permit.responseHeaders),
-    hiddenTrailers: trailers => new Set(trailers.lower.filter(isHidden).map(foldName)),
+    hiddenTrailers: ({ lower, values }) =>
+      new Set(lower.filter((name, at) => isHidden(name, values[at] ?? '')).map(foldName)),
     body: body === 'Neutral' ? renderNeutralBody(status, permit.route.pipeline.errors, exchange.requestId) : body?.text,
     rewrite: result.rewrite,
   };
@@ -54,6 +55,11 @@ function hidePresented(
   head.lower.forEach((name, at) => edits.has(name) || look(name, [head.values[at] ?? '']));
   for (const [name, { values }] of edits) look(name, values);
   return hidden ?? edits;
+}
+
+function hideTrailers(removes: (lower: string) => boolean, presented: PresentedHeader) {
+  const shows = createSearch(presented);
+  return (lower: string, value: string): boolean => removes(lower) || isNameOf(presented, lower) || shows(value);
 }
 
 /** Shorter ones are ordinary words, which say nothing unless they stand alone. */

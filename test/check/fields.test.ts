@@ -544,7 +544,7 @@ spec:
   port: 8080
   app: {credential: mesh}
 `,
-      'file.yaml:7:spec.app.scheme: trust, fingerprint, credential and serverName need TLS to the app, but scheme is http, set scheme: https',
+      'file.yaml:7:spec.app.credential: names the BackendCredential "mesh", a certificate, but scheme is http, set scheme: https, or name one of a header sort',
     ],
     'two trusts in one app': [
       manifest`

@@ -212,7 +212,7 @@ const app = object(
     credential: optional({
       ...objectName,
       description:
-        'The BackendCredential (meshCertificate) presented to the app; a policy’s backend.credential goes before it. 503 CredentialUnavailable while it cannot be had.',
+        'The BackendCredential presented to the app; a policy’s backend.credential of the same sort goes before it. meshCertificate needs TLS. 503 CredentialUnavailable while it cannot be had.',
     }),
     trust: optional({
       ...serverTrust,
@@ -255,13 +255,13 @@ const app = object(
         fix: 'name the CA that signs the app’s certificate: trust: {configMapKeyRef: {name: app-ca, key: ca.crt}}',
       },
       {
-        cel: "self.scheme == 'https' || (has(self.url) && self.url.startsWith('https:')) || !(has(self.trust) || has(self.fingerprint) || has(self.credential) || has(self.serverName))",
+        cel: "self.scheme == 'https' || (has(self.url) && self.url.startsWith('https:')) || !(has(self.trust) || has(self.fingerprint) || has(self.serverName))",
         test: v =>
           v['scheme'] === 'https' ||
           isHttps(v['url']) ||
-          !['trust', 'fingerprint', 'credential', 'serverName'].some(name => name in v),
+          !['trust', 'fingerprint', 'serverName'].some(name => name in v),
         field: 'scheme',
-        problem: 'trust, fingerprint, credential and serverName need TLS to the app, but scheme is http',
+        problem: 'trust, fingerprint and serverName need TLS to the app, but scheme is http',
         fix: 'set scheme: https',
       },
       {
