@@ -42,6 +42,10 @@ test('the documentation names no command that does not exist', () => {
     'drain',
     'log-level',
     'demo',
+    'convert',
+    'init',
+    'inject',
+    'controller',
     'COMMAND',
     '--help',
   ]);
