@@ -1,6 +1,6 @@
 /**
- * The signature of a token, by OpenSSL through node:crypto. What jose adds to that (WebCrypto, promises) costs half of a
- * first sight of a token; its rules are kept here: one algorithm per token, pinned by the key (docs/design, 2026-11-23).
+ * The signature of a token, by OpenSSL through node:crypto. jose's way to it (WebCrypto, threads, promises) costs
+ * more CPU and memory; its rules are kept here: one algorithm per token, pinned by the key (docs/design, 2026-11-23).
  */
 import { constants, createHmac, timingSafeEqual, verify, type KeyObject } from 'node:crypto';
 import type { CompactToken } from './compact.ts';
