@@ -42,6 +42,7 @@ export const CONDITIONS_OF: Readonly<Record<KindName, readonly ConditionType[]>>
   ClientTrust: ['Accepted', 'ResolvedRefs'],
   DeviceAuthService: ['Accepted', 'ResolvedRefs'],
   BackendCredential: ['Accepted', 'ResolvedRefs'],
+  Subscription: ['Accepted', 'ResolvedRefs'],
   PolicyTest: ['Accepted', 'TestsPassed'],
 };
 
@@ -77,6 +78,7 @@ export const STATUS_OF: Readonly<Record<KindName, Readonly<Record<string, Status
   },
   ClientTrust: {},
   DeviceAuthService: {},
+  Subscription: {},
   BackendCredential: {
     certificate: {
       type: 'object',

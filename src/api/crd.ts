@@ -187,6 +187,13 @@ const COLUMNS: Readonly<Record<KindName, readonly Column[]>> = {
     WHY,
   ],
   DeviceAuthService: [field('URL', '.spec.url', 'Where it is asked.'), ACCEPTED, RESOLVED, WHY],
+  Subscription: [
+    field('State', '.spec.state', 'Active or Suspended.'),
+    field('NotAfter', '.spec.notAfter', 'When its keys end; empty: never.'),
+    ACCEPTED,
+    RESOLVED,
+    WHY,
+  ],
   BackendCredential: [
     field('Expires', '.status.certificate.notAfter', 'When the certificate ends.', 'date'),
     ACCEPTED,

@@ -157,6 +157,7 @@ describe('reference pages', () => {
       'client-trust.md',
       'device-auth-service.md',
       'backend-credential.md',
+      'subscription.md',
       'policy-test.md',
     ]);
   });

@@ -3,7 +3,7 @@
  * is a list of violations, all of them at once, never an exception.
  */
 import { memberPath } from './field-path.ts';
-import { KINDS, UNBUILT_KINDS, type KindName, type SallyportObject } from './kinds/index.ts';
+import { KINDS, type KindName, type SallyportObject } from './kinds/index.ts';
 import { parseMetadata, readIdentity, readLabels, reportIdentity, type Identity } from './metadata.ts';
 import { API_VERSION, GROUP, objectKey, type InvalidObject, type Locate } from './object.ts';
 import { narrow } from './schema.ts';
@@ -90,9 +90,7 @@ function checkVersion(apiVersion: unknown, scene: Scene): void {
 function refuseKind(kind: unknown, apiVersion: unknown, locate: Locate | undefined): ParseResult {
   const scene = createScene(typeof kind === 'string' && kind.length <= 63 ? kind : '', false, locate);
   checkVersion(apiVersion, scene);
-  if (typeof kind === 'string' && Object.hasOwn(UNBUILT_KINDS, kind)) {
-    refuse(scene, 'kind', UNBUILT_KINDS[kind] ?? '', 'remove the object');
-  } else if (typeof kind === 'string') {
+  if (typeof kind === 'string') {
     const near = nearestName(kind, KIND_NAMES);
     const fix = near === undefined ? `write ${listWords(KIND_NAMES, 'or')}` : `did you mean "${near}"?`;
     refuse(scene, 'kind', `${quote(kind)} is not a kind of ${GROUP}`, fix);

@@ -2,7 +2,7 @@
 import { CONDITIONS, CONDITIONS_OF, STATUS_OF, type StatusField } from './conditions.ts';
 import { formatDuration } from './duration.ts';
 import { memberPath } from './field-path.ts';
-import { KINDS, UNBUILT_KINDS, type KindName } from './kinds/index.ts';
+import { KINDS, type KindName } from './kinds/index.ts';
 import { API_VERSION } from './object.ts';
 import { escapeMarkdown, joinBlocks, renderTable } from './markdown.ts';
 import { formatQuantity } from './quantity.ts';
@@ -60,10 +60,6 @@ export function renderIndex(): string {
     `The custom resources of \`${API_VERSION}\`, each with its fields. The same descriptions stand in \`kubectl explain\`.`,
     renderTable(['Kind', 'Short name', 'What it is'], rows),
     '[Reasons of denials](reasons.md) lists every way in which a request can be refused. [Expressions and templates](expressions.md) tells what they may read and call at each place, and how durations and quantities are written.',
-    `Not built yet, and refused at load: ${listWords(
-      Object.keys(UNBUILT_KINDS).map(kind => `\`${kind}\``),
-      'and',
-    )}.`,
   ]);
 }
 

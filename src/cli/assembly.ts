@@ -2,7 +2,9 @@
 import { createCredentials, type CredentialView } from '../credentials/credentials.ts';
 import { createDevices, type DeviceView } from '../devices/devices.ts';
 import { createLimits } from '../limits/limits.ts';
-import { createLookup } from '../material/material.ts';
+import { createLookup, type Material } from '../material/material.ts';
+import { createSubscriptionKeys } from '../callers/subscription-keys.ts';
+import type { Snapshot } from '../policy/model.ts';
 import type { Fetcher } from '../outbound/fetcher.ts';
 import { isInForce } from '../policy/allowances.ts';
 import { compileSnapshot, type CompileOutput, type IdleObject } from '../policy/compile.ts';
@@ -102,11 +104,21 @@ export function createAssembly(options: AssemblyOptions): Assembly {
       devices: devices.prepare(snapshot.deviceServices, material, credentialView),
       credentials: credentialView,
     };
+    const callers = prepareCallers(snapshot, material);
     limits.keep(snapshot.counters);
-    publish({ snapshot, material, limits, unserved: explainUnserved(compiled.idle), ...views });
+    publish({ snapshot, material, callers, limits, unserved: explainUnserved(compiled.idle), ...views });
     publishedAt = clock();
     inForce = { snapshot, idle: compiled.idle, kept: compiled.kept };
     report(snapshot.violations, compiled.kept);
+  }
+
+  function prepareCallers({ subscriptions }: Snapshot, material: Material): Generation['callers'] {
+    const keys = createSubscriptionKeys(subscriptions, material);
+    for (const { plan, secret, dataKey } of keys.unread) {
+      const fields = { subscription: plan.key, secret, key: dataKey };
+      telemetry.log.warn(fields, 'the hash of a subscription key cannot be read: unknown keys are answered 503');
+    }
+    return { subscription: request => keys.find(request) };
   }
 
   /** What the compiler finds for the first time; the source has logged its own already. */

@@ -1,5 +1,6 @@
 /** What Secrets and ConfigMaps hold, judged by the code that will use them: certificates, keys, revocation lists. */
 import { X509Certificate } from 'node:crypto';
+import { readKeyHash } from '../callers/subscription-keys.ts';
 import { createHeaderCredentials } from '../credentials/header-credentials.ts';
 import { readPair, type PairProblem } from '../credentials/key-pair.ts';
 import { parseRevocationList } from '../devices/revocation-list.ts';
@@ -87,6 +88,8 @@ function checkObject(check: Check): void {
       if (name !== undefined) checkPair(name, 'spec.meshCertificate.secretName', check);
       return checkHeaderCredential(object, check);
     }
+    case 'Subscription':
+      return checkSubscription(object, check);
     case 'AuthPolicy':
     case 'ClusterAuthPolicy':
     case 'PolicyTest':
@@ -271,6 +274,16 @@ function checkKey({ key, meta, spec }: ObjectOfKind<'TokenIssuer'>, entry: Issue
     problem === 'NOT_A_KEY' && entry.secretKeyRef !== undefined && spec.algorithms?.some(isSymmetric) !== true;
   const fix = shared ? `${advice}; for a shared secret write algorithms: [HS256]` : advice;
   check.report('error', found.field, `${found.holds} ${said}`, fix);
+}
+
+function checkSubscription({ spec }: ObjectOfKind<'Subscription'>, check: Check): void {
+  for (const name of ['primaryKeyHash', 'secondaryKeyHash'] as const) {
+    const ref = spec[name];
+    const found = ref === undefined ? undefined : check.find(ref, `spec.${name}`);
+    if (found === undefined || readKeyHash(found.bytes) !== undefined) continue;
+    const fix = 'put 64 hex digits there: printf %s KEY | sha256sum';
+    check.report('error', found.field, `${found.holds} no SHA-256`, fix);
+  }
 }
 
 function checkDeviceService({ spec }: ObjectOfKind<'DeviceAuthService'>, check: Check): void {

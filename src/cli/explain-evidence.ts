@@ -13,9 +13,12 @@ import type {
   EvidenceSource,
   RevocationEvidence,
   RevocationRequest,
+  SubscriptionEvidence,
+  SubscriptionRequest,
   TokenEvidence,
   TokenRequest,
 } from '../decision/evidence.ts';
+import { createSubscriptionKeys } from '../callers/subscription-keys.ts';
 import { createDevices } from '../devices/devices.ts';
 import type { HeaderFields } from '../http/head.ts';
 import type { Material } from '../material/material.ts';
@@ -157,6 +160,20 @@ function createRevocationAnswer(given: Given): (request: RevocationRequest) => R
   };
 }
 
+/** A key whose hash is not in the manifests is taken for the first subscription that lacks one and opens the Api. */
+function createSubscriptionAnswer(given: Given): (request: SubscriptionRequest) => SubscriptionEvidence {
+  const { snapshot, material, note } = given;
+  const keys = createSubscriptionKeys(snapshot.subscriptions, material);
+  const absent = keys.unread.filter(({ secret }) => material.secret(secret) === undefined);
+  return request => {
+    const found = keys.find(request);
+    const taken = absent.find(({ plan }) => plan.covers.has(request.api))?.plan;
+    if (found.state !== 'undecided' || taken === undefined) return found;
+    note(`the key of Subscription ${taken.name} is not checked: its Secret is not in the manifests`);
+    return { state: 'found', plans: [taken] };
+  };
+}
+
 function answerDevice({ deviceAuth, note }: Given): DeviceEvidence {
   if (deviceAuth === undefined) note('the device-auth service is not asked; say what it answers with --device-auth');
   if (deviceAuth === undefined || deviceAuth === 'unreachable') {
@@ -173,6 +190,7 @@ export function createOfflineEvidence(given: Given): EvidenceSource {
     binding: () => (leaf === undefined ? undefined : hash('sha256', leaf, 'base64url')),
     revocation: createRevocationAnswer(given),
     device: () => answerDevice(given),
+    subscription: createSubscriptionAnswer(given),
     rate: ({ step }) => {
       given.note(`rate limit ${step.counter}: not counted, taken as admitted`);
       return { admitted: true, remaining: step.calls - 1, retryAfter: 0, reset: 0 };

@@ -6,6 +6,7 @@ import type {
   Evidence,
   RateEvidence,
   RevocationEvidence,
+  SubscriptionEvidence,
   TokenEvidence,
   Undecided,
 } from './evidence.ts';
@@ -41,6 +42,13 @@ export function deviceAnswer(evidence: Evidence): DeviceEvidence {
   const answer = answered(evidence);
   if ('body' in answer || 'reason' in answer) return answer;
   throw new CouldNotDecide('DeviceAuthUnavailable');
+}
+
+export function subscriptionAnswer(evidence: Evidence): SubscriptionEvidence {
+  const answer = answered(evidence);
+  if ('plans' in answer) return answer;
+  if ('reason' in answer && answer.state === 'undecided') return answer;
+  throw new CouldNotDecide('KeysUnavailable');
 }
 
 export function rateAnswer(evidence: Evidence): RateEvidence | Undecided {

@@ -4,9 +4,10 @@ import { certificateAnswer } from './answers.ts';
 import { failed, type Attempt } from './attempt.ts';
 import { tryCertificate } from './certificate-step.ts';
 import { tryToken } from './jwt-step.ts';
-import { BEARER, CLIENT_CERTIFICATE, isUndecided, object, type Objection } from './objection.ts';
+import { API_KEY, BEARER, CLIENT_CERTIFICATE, isUndecided, object, type Objection } from './objection.ts';
 import { Question, whenKnown, type Asking } from './question.ts';
 import type { Run } from './run.ts';
+import { locateKey, trySubscription } from './subscription-step.ts';
 import { hasDuplicate, locateToken } from './token-location.ts';
 import type { Challenge, Principal } from './verdict.ts';
 
@@ -20,6 +21,9 @@ function tryAnonymous(run: Run, alternatives: readonly CompiledAlternative[], fr
   for (let at = from; at < alternatives.length; at++) {
     const other = alternatives[at];
     if (other?.type === 'jwt' && locateToken(run.request, other.jwt) !== undefined) return NOT_ANONYMOUS;
+    if (other?.type === 'subscription' && locateKey(run.request, other.subscription).key !== undefined) {
+      return NOT_ANONYMOUS;
+    }
     if (other?.type !== 'clientCertificate') continue;
     return new Question<Attempt>({ type: 'certificate', step: other.clientCertificate }, answer =>
       certificateAnswer(answer).state === 'absent' ? tryAnonymous(run, alternatives, at + 1) : NOT_ANONYMOUS,
@@ -38,6 +42,8 @@ function tryAlternative(
       return tryToken(run, alternative.jwt);
     case 'clientCertificate':
       return tryCertificate(alternative.clientCertificate);
+    case 'subscription':
+      return trySubscription(run, alternative.subscription);
     case 'anonymous':
       return tryAnonymous(run, all);
   }
@@ -49,6 +55,7 @@ function allChallenges(alternatives: readonly CompiledAlternative[]): Challenge[
   for (const { type } of alternatives) {
     if (type === 'jwt') challenges.add(BEARER);
     if (type === 'clientCertificate') challenges.add(CLIENT_CERTIFICATE);
+    if (type === 'subscription') challenges.add(API_KEY);
   }
   return [...challenges];
 }

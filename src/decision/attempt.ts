@@ -8,6 +8,10 @@ export interface Passed {
   readonly principal: Principal;
   readonly token?: AcceptedToken;
   readonly certificate?: CertificateFacts;
+  /** The subscription’s name. */
+  readonly subscription?: string;
+  /** Milliseconds since the epoch at which a stream that it opened must be judged again (M7). */
+  readonly validUntil?: number;
 }
 
 export type Attempt =

@@ -47,7 +47,8 @@ class StepBindings {
   }
 
   get subscription(): unknown {
-    return EMPTY_RECORD;
+    const name = this.#run.latest(this.#step, 'subscription');
+    return name === undefined ? EMPTY_RECORD : { name };
   }
 
   get caller(): unknown {

@@ -8,7 +8,14 @@
 import type { ObjectKey } from '../api/object.ts';
 import type { Reason } from '../api/reasons.ts';
 import type { CertificateFacts } from '../x509/facts.ts';
-import type { CompiledJwt, CompiledCertificate, CompiledDeviceAuth, CompiledRateLimit } from '../policy/steps.ts';
+import type { SubscriptionPlan } from '../policy/model.ts';
+import type {
+  CompiledJwt,
+  CompiledCertificate,
+  CompiledDeviceAuth,
+  CompiledRateLimit,
+  CompiledSubscription,
+} from '../policy/steps.ts';
 
 /** A claim set that was verified; arrays, numbers and nested objects as in the JSON. Null prototype. */
 export type Claims = Readonly<Record<string, unknown>>;
@@ -78,6 +85,15 @@ export interface DeviceRequest {
   readonly key: string;
   readonly certificateIdentity?: string;
 }
+export interface SubscriptionRequest {
+  readonly type: 'subscription';
+  readonly step: CompiledSubscription;
+  /** The Api that is called. */
+  readonly api: ObjectKey;
+  /** As it was sent: characters of a query are text, those of a header are bytes. */
+  readonly key: string;
+  readonly isText: boolean;
+}
 export interface RateRequest {
   readonly type: 'rate';
   readonly step: CompiledRateLimit;
@@ -90,7 +106,16 @@ export interface RevocationRequest {
   readonly certificate: CertificateFacts;
 }
 export type EvidenceRequest =
-  TokenRequest | CertificateRequest | BindingRequest | DeviceRequest | RevocationRequest | RateRequest;
+  | TokenRequest
+  | CertificateRequest
+  | BindingRequest
+  | DeviceRequest
+  | RevocationRequest
+  | SubscriptionRequest
+  | RateRequest;
+
+/** Those that have the key, in the order of their names; whether one of them is good is for the evaluator to say. */
+export type SubscriptionEvidence = { readonly state: 'found'; readonly plans: readonly SubscriptionPlan[] } | Undecided;
 
 export type RevocationEvidence = { readonly state: 'clear' } | Refusal | Undecided;
 
@@ -99,7 +124,14 @@ export type RevocationEvidence = { readonly state: 'clear' } | Refusal | Undecid
  * there is no certificate. An answer of another sort than the request's counts as undecided.
  */
 export type Evidence =
-  TokenEvidence | CertificateEvidence | DeviceEvidence | RevocationEvidence | RateEvidence | string | undefined;
+  | TokenEvidence
+  | CertificateEvidence
+  | DeviceEvidence
+  | RevocationEvidence
+  | SubscriptionEvidence
+  | RateEvidence
+  | string
+  | undefined;
 
 type OrPromise<T> = T | Promise<T>;
 
@@ -113,5 +145,6 @@ export interface EvidenceSource {
   binding(): string | undefined;
   revocation(request: RevocationRequest): OrPromise<RevocationEvidence>;
   device(request: DeviceRequest, now: number): OrPromise<DeviceEvidence>;
+  subscription(request: SubscriptionRequest): SubscriptionEvidence;
   rate(request: RateRequest, now: number): OrPromise<RateEvidence>;
 }

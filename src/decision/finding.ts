@@ -11,6 +11,8 @@ export interface Finding {
   readonly step: CompiledStep;
   readonly token: AcceptedToken | undefined;
   readonly certificate: CertificateFacts | undefined;
+  /** Its name. */
+  readonly subscription: string | undefined;
   readonly principal: Principal | undefined;
   /** Of anyOf: the sort of the alternative that passed. */
   readonly alternative: string | undefined;
@@ -28,6 +30,7 @@ export const foundNothing = (step: CompiledStep): Finding => ({
   step,
   token: undefined,
   certificate: undefined,
+  subscription: undefined,
   principal: undefined,
   alternative: undefined,
   answer: undefined,

@@ -14,6 +14,7 @@ const REASON_OF: Readonly<Record<EvidenceRequest['type'], Reason>> = {
   binding: 'Overloaded',
   revocation: 'DeviceAuthUnavailable',
   device: 'DeviceAuthUnavailable',
+  subscription: 'KeysUnavailable',
   rate: 'Overloaded',
 };
 
@@ -34,6 +35,8 @@ function ask(source: EvidenceSource, request: EvidenceRequest, now: number): Evi
       return source.revocation(request);
     case 'device':
       return source.device(request, now);
+    case 'subscription':
+      return source.subscription(request);
     case 'rate':
       return source.rate(request, now);
   }

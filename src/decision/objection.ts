@@ -19,6 +19,8 @@ const NO_PARAMETERS: Readonly<Record<string, string>> = Object.freeze({});
 
 export const BEARER: Challenge = { scheme: 'Bearer', parameters: NO_PARAMETERS };
 export const CLIENT_CERTIFICATE: Challenge = { scheme: 'ClientCertificate', parameters: NO_PARAMETERS };
+export const API_KEY: Challenge = { scheme: 'ApiKey', parameters: NO_PARAMETERS };
+const BARE_API_KEY: readonly Challenge[] = [API_KEY];
 const BARE_BEARER: readonly Challenge[] = [BEARER];
 const BARE_CERTIFICATE: readonly Challenge[] = [CLIENT_CERTIFICATE];
 const INVALID_TOKEN: readonly Challenge[] = [{ scheme: 'Bearer', parameters: { error: 'invalid_token' } }];
@@ -29,6 +31,7 @@ export function challengesFor(reason: Reason): readonly Challenge[] {
   if (reason === 'TokenNotPresent') return BARE_BEARER;
   if (reason === 'DuplicateCredential') return INVALID_REQUEST;
   if (reason === 'ClientCertificateNotPresent') return BARE_CERTIFICATE;
+  if (reason === 'SubscriptionKeyNotFound' || reason === 'SubscriptionKeyInvalid') return BARE_API_KEY;
   if (reason.startsWith('Token') && REASONS[reason].status === 401) return INVALID_TOKEN;
   return NO_CHALLENGES;
 }

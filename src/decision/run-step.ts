@@ -13,6 +13,7 @@ import { object, objectToFailure, type Objection } from './objection.ts';
 import { whenKnown, type Asking } from './question.ts';
 import { countCall } from './rate-step.ts';
 import type { Run } from './run.ts';
+import { removeKeys, trySubscription } from './subscription-step.ts';
 
 type StepOf<T extends CompiledStep['type']> = Extract<CompiledStep, { type: T }>;
 type Result = Asking<Objection | undefined>;
@@ -29,9 +30,10 @@ export function isWanted(run: Run, step: CompiledStep): boolean | Objection {
 }
 
 function accept(run: Run, step: CompiledStep, passed: Passed, alternative?: string): void {
-  const { token, certificate, principal } = passed;
-  run.record({ step, token, certificate, principal, alternative, answer: undefined });
+  const { token, certificate, subscription, principal } = passed;
+  run.record({ step, token, certificate, subscription, principal, alternative, answer: undefined });
   if (step.origin.audit) return;
+  run.limitTo(passed.validUntil);
   if (token !== undefined) applyToken(run, token);
   if (certificate !== undefined) applyCertificate(run, certificate);
 }
@@ -53,6 +55,15 @@ function runCertificate(run: Run, step: StepOf<'clientCertificate'>): Result {
   });
 }
 
+function runSubscription(run: Run, step: StepOf<'subscription'>): Result {
+  return whenKnown(trySubscription(run, step.subscription), attempt => {
+    if (attempt.passed === undefined) return attempt.objection;
+    accept(run, step, attempt.passed);
+    if (!step.origin.audit) removeKeys(run, step.subscription);
+    return undefined;
+  });
+}
+
 function runAnyOf(run: Run, step: StepOf<'anyOf'>): Result {
   return whenKnown(tryAnyOf(run, step.alternatives), attempt => {
     if (attempt.passed === undefined) return attempt.objection;
@@ -62,6 +73,7 @@ function runAnyOf(run: Run, step: StepOf<'anyOf'>): Result {
     const winning: CompiledJwt | undefined = winner?.type === 'jwt' ? winner.jwt : undefined;
     for (const alternative of step.alternatives) {
       if (alternative.type === 'jwt') removeTokens(run, alternative.jwt, winning);
+      if (alternative.type === 'subscription') removeKeys(run, alternative.subscription, winning);
     }
     return undefined;
   });
@@ -90,6 +102,8 @@ export function runStep(run: Run, step: RunnableStep): Result {
       return runJwt(run, step);
     case 'clientCertificate':
       return runCertificate(run, step);
+    case 'subscription':
+      return runSubscription(run, step);
     case 'anyOf':
       return runAnyOf(run, step);
     case 'deviceAuth':

@@ -94,7 +94,10 @@ export class Run {
   }
 
   /** E5: the last to pass in pipeline order among those that the step may see. */
-  latest<K extends 'token' | 'certificate' | 'principal'>(step: StepHead, what: K): Finding[K] | undefined {
+  latest<K extends 'token' | 'certificate' | 'subscription' | 'principal'>(
+    step: StepHead,
+    what: K,
+  ): Finding[K] | undefined {
     for (let at = this.findings.length - 1; at >= 0; at--) {
       const finding = this.findings[at];
       const value = finding?.[what];

@@ -71,6 +71,29 @@ test('a policy counts at every scope by which it can apply: operation, missing o
   assert.ok(!counts({ targetRefs: [{ kind: 'Api', name: 'gone' }] }));
 });
 
+test('P9: hashes of subscription keys are named where a policy of the pod asks for keys, and the subscription opens its Api', () => {
+  const subscription = (name: string, targets: object = {}) =>
+    parse('Subscription', `shop/${name}`, { ...targets, primaryKeyHash: secretKey(`${name}-key`) });
+  const objects = [
+    api('shop/fleet', 'fleet'),
+    api('shop/other', 'other'),
+    subscription('everywhere'),
+    subscription('here', { targetRefs: [{ kind: 'Api', name: 'fleet' }] }),
+    subscription('there', { targetRefs: [{ kind: 'Api', name: 'other' }] }),
+    parse('Subscription', 'bank/everywhere', { primaryKeyHash: secretKey('bank-key') }),
+  ];
+  assert.deepEqual(secretsOf(listNamed(objects, fleet)), []);
+  for (const step of [{ subscription: {} }, { anyOf: [{ subscription: {} }, { anonymous: {} }] }]) {
+    for (const kind of ['AuthPolicy', 'ClusterAuthPolicy']) {
+      const policy = parse(kind, kind === 'AuthPolicy' ? 'shop/p' : 'p', { request: [{ name: 's', ...step }] });
+      assert.deepEqual(secretsOf(listNamed([...objects, policy], fleet)), [
+        'shop/everywhere-key [key]',
+        'shop/here-key [key]',
+      ]);
+    }
+  }
+});
+
 test('S8: what a cluster policy names of Secrets is handed out only with shareSecrets', () => {
   const named = (shareSecrets: boolean, more: readonly SallyportObject[] = []) =>
     listNamed(

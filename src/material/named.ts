@@ -6,6 +6,7 @@ import type { SallyportObject } from '../api/kinds/index.ts';
 import type { ObjectKey } from '../api/object.ts';
 import { identify, matchLabels, type Labels } from '../policy/inventory.ts';
 import { indexOperationTargets, participate, readTargets, type ApiIdentity } from '../policy/scopes.ts';
+import { opens } from '../policy/subscriptions.ts';
 import { listReferences, type Reference } from './references.ts';
 
 export interface NamedWorkload {
@@ -47,13 +48,18 @@ export function listNamed(objects: Iterable<SallyportObject>, workload: NamedWor
   const apis = all.filter(object => object.kind === 'Api' && selectsPod(object, workload));
   for (const api of apis) found.visit(api, true);
   let undecided = false;
+  let asksForKeys = false;
   const identities = apis.map(identifyApi);
   for (const object of all) {
     if (object.kind !== 'AuthPolicy' && object.kind !== 'ClusterAuthPolicy') continue;
     const applies = appliesTo(object, identities, workload);
     if (applies === 'unknown') undecided = true;
-    if (applies === 'yes') found.visit(object, object.kind === 'AuthPolicy' || object.spec.shareSecrets);
+    if (applies !== 'yes') continue;
+    found.visit(object, object.kind === 'AuthPolicy' || object.spec.shareSecrets);
+    asksForKeys ||= asksForSubscription(object.spec.request);
   }
+  // Hashes of keys, by objects of the pod's own namespace.
+  for (const object of asksForKeys ? all : []) if (isOpenedBy(object, apis)) found.visit(object, true);
   return { ...found.result, namespaceLabels: undecided };
 }
 
@@ -61,6 +67,16 @@ const selectsPod = (object: SallyportObject, { namespace, labels }: NamedWorkloa
   object.kind === 'Api' &&
   object.meta.namespace === namespace &&
   matchLabels(object.spec.podSelector.matchLabels, labels);
+
+/** At any depth: alternatives and branches hold steps too. */
+function asksForSubscription(part: unknown): boolean {
+  if (Array.isArray(part)) return part.some(asksForSubscription);
+  if (typeof part !== 'object' || part === null) return false;
+  return Object.entries(part).some(([name, value]) => name === 'subscription' || asksForSubscription(value));
+}
+
+const isOpenedBy = (object: SallyportObject, apis: readonly SallyportObject[]): boolean =>
+  object.kind === 'Subscription' && apis.some(api => api.kind === 'Api' && opens(object, api));
 
 type Policy = Extract<SallyportObject, { kind: 'AuthPolicy' | 'ClusterAuthPolicy' }>;
 

@@ -8,7 +8,7 @@ import { listIdle, type IdleObject } from './idle.ts';
 import { holdApi } from './invalid-objects.ts';
 import { createInventory, identify, identifyInvalid, type Labels } from './inventory.ts';
 import { createApiPlan, createListeners, type ServedApi, type ServedRoute } from './listeners.ts';
-import type { ErrorsPlan, Snapshot } from './model.ts';
+import type { ErrorsPlan, Snapshot, SubscriptionSet } from './model.ts';
 import { collectNotices } from './notices.ts';
 import { createPipelineFactory, type PipelineFactory } from './pipelines.ts';
 import { compilePolicies, type PolicySet } from './policies.ts';
@@ -16,6 +16,12 @@ import { resolveName, type Lookup } from './references.ts';
 import { createReport, type Report } from './report.ts';
 import { NOTHING_REMEMBERED, rememberApis, type Remembered } from './remembered.ts';
 import { settleApis, type SettledApis } from './settle-apis.ts';
+import {
+  NO_SUBSCRIPTIONS,
+  planSubscriptions,
+  settleSubscriptions,
+  type SettledSubscriptions,
+} from './subscriptions.ts';
 import { compileSupporting, createSupporting, type Supporting } from './supporting.ts';
 import { reportTargets } from './target-report.ts';
 
@@ -83,8 +89,14 @@ export function compileSnapshot(input: CompileInput): CompileOutput {
   const held = input.invalid.map(object => holdApi(object, workload)).filter(api => api !== undefined);
   const listeners = createListeners(served, { ...conflicts, errors, held });
   reportTargets({ inventory, invalidIds, policies, apis: apis.known, workload, report, severity });
+  const settled = settleSubscriptions({
+    ...conflicts,
+    ...{ inventory, lookup, invalid: input.invalid, namespace: workload.namespace },
+    remembered: remembered.subscriptions,
+  });
   const plans = pickNamed(known, served, policies);
-  const snapshot = freeze(input, { listeners, plans, policies, errors, served, report });
+  const subscriptions = pickSubscriptions(settled, served, policies);
+  const snapshot = freeze(input, { listeners, plans, subscriptions, policies, errors, served, report });
   return {
     snapshot,
     remembered: {
@@ -92,8 +104,9 @@ export function compileSnapshot(input: CompileInput): CompileOutput {
       services: rememberServices(supporting),
       apis: rememberApis(apis, supporting),
       supporting,
+      subscriptions: new Map(settled.objects.map(object => [identify(object), object])),
     },
-    kept: [...new Set([...apis.kept.keys(), ...policies.kept])].sort(),
+    kept: [...new Set([...apis.kept.keys(), ...policies.kept, ...settled.kept])].sort(),
     idle: listIdle({ inventory, invalid: input.invalid, workload, served, active: listActive(policies, served) }),
   };
 }
@@ -126,13 +139,17 @@ const joinTemplate = (basePath: string, path: string): string =>
 interface Parts {
   readonly listeners: Snapshot['listeners'];
   readonly plans: Supporting;
+  readonly subscriptions: SubscriptionSet;
   readonly policies: PolicySet;
   readonly errors: ErrorsPlan;
   readonly served: readonly ServedApi[];
   readonly report: Report;
 }
 
-function freeze(input: CompileInput, { listeners, plans, policies, errors, served, report }: Parts): Snapshot {
+function freeze(
+  input: CompileInput,
+  { listeners, plans, subscriptions, policies, errors, served, report }: Parts,
+): Snapshot {
   const used = new Set(served.flatMap(({ draft }) => policies.policiesOf(draft)));
   return {
     generation: input.generation,
@@ -143,12 +160,29 @@ function freeze(input: CompileInput, { listeners, plans, policies, errors, serve
     trusts: plans.trusts,
     deviceServices: plans.services,
     credentials: plans.credentials,
+    subscriptions,
     counters: collectCounters(served),
     allowances: policies.allowances,
     errorsBeforeMatch: errors,
     notices: collectNotices([...used], plans, listeners, policies.allowances),
     violations: report.violations,
   };
+}
+
+/** A sidecar holds no hashes of keys that nobody asks for. */
+function pickSubscriptions(
+  settled: SettledSubscriptions,
+  served: readonly ServedApi[],
+  policies: PolicySet,
+): SubscriptionSet {
+  const asking = served.filter(({ draft }) =>
+    policies.policiesOf(draft).some(({ body }) => body?.needs.uses.has('subscriptions') === true),
+  );
+  if (asking.length === 0) return NO_SUBSCRIPTIONS;
+  return planSubscriptions(
+    settled,
+    asking.map(({ draft }) => draft.object),
+  );
 }
 
 function collectCounters(served: readonly ServedApi[]): ReadonlySet<string> {

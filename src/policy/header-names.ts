@@ -3,18 +3,21 @@ import { foldName } from '../http/head.ts';
 import type { RequestStep } from '../api/kinds/steps.ts';
 
 /** The authentication steps of a step: itself, or its alternatives. */
-export function listAuthentication(step: RequestStep): readonly Pick<RequestStep, 'jwt' | 'clientCertificate'>[] {
+export function listAuthentication(
+  step: RequestStep,
+): readonly Pick<RequestStep, 'jwt' | 'clientCertificate' | 'subscription'>[] {
   return step.anyOf ?? [step];
 }
 
 export const isAuthentication = (type: string): boolean =>
-  type === 'jwt' || type === 'clientCertificate' || type === 'anyOf';
+  type === 'jwt' || type === 'clientCertificate' || type === 'subscription' || type === 'anyOf';
 
-/** Lower-case names of headers from which the step's tokens are read. */
+/** Lower-case names of headers from which the step's credentials are read. */
 export function listReadHeaders(step: RequestStep): readonly string[] {
-  return listAuthentication(step).flatMap(({ jwt }) =>
-    (jwt?.from ?? []).flatMap(({ header }) => (header === undefined ? [] : [header.toLowerCase()])),
-  );
+  return listAuthentication(step).flatMap(({ jwt, subscription }) => {
+    const headers = [...(jwt?.from ?? []).map(({ header }) => header), subscription?.header];
+    return headers.flatMap(header => (header === undefined ? [] : [header.toLowerCase()]));
+  });
 }
 
 export interface WrittenHeader {

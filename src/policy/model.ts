@@ -48,6 +48,25 @@ export interface DeviceServicePlan extends Plan<DeviceAuthServiceSpec> {
 }
 export type CredentialPlan = Plan<BackendCredentialSpec>;
 
+export interface SubscriptionPlan {
+  readonly key: ObjectKey;
+  /** `subscription.name` of expressions. */
+  readonly name: string;
+  readonly isActive: boolean;
+  /** The last millisecond at which its keys are good; Infinity: no end. */
+  readonly notAfter: number;
+  /** Apis that its keys open. */
+  readonly covers: ReadonlySet<ObjectKey>;
+  /** Where the SHA-256 of each key is kept. */
+  readonly hashes: readonly { readonly secret: ObjectKey; readonly dataKey: string }[];
+}
+
+export interface SubscriptionSet {
+  readonly plans: ReadonlyMap<ObjectKey, SubscriptionPlan>;
+  /** Invalid ones without a last good generation: a key that nobody else has may be theirs (S6). */
+  readonly held: readonly ObjectKey[];
+}
+
 export interface Snapshot {
   /** Counts the snapshots that this process has published; 1 is the first. */
   readonly generation: number;
@@ -61,6 +80,8 @@ export interface Snapshot {
   readonly trusts: ReadonlyMap<ObjectKey, TrustPlan>;
   readonly deviceServices: ReadonlyMap<ObjectKey, DeviceServicePlan>;
   readonly credentials: ReadonlyMap<ObjectKey, CredentialPlan>;
+  /** Empty where no step asks for a subscription key. */
+  readonly subscriptions: SubscriptionSet;
   /** Names of the rateLimit counters in force (CompiledRateLimit.counter): counters of other names may be forgotten. */
   readonly counters: ReadonlySet<string>;
   /** What cluster policies let this namespace leave open (S9), ended ones included; see allowances.ts. */

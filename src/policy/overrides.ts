@@ -106,6 +106,7 @@ function overrideStep(step: CompiledStep, isOwned: (name: string) => boolean): C
           }
         : step;
     case 'clientCertificate':
+    case 'subscription':
     case 'deviceAuth':
     case 'authorize':
     case 'ipFilter':

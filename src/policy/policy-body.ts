@@ -63,7 +63,7 @@ export interface PolicyBody {
 export function compileBody(policy: PolicyObject, context: BodyContext, report: ObjectReport): PolicyBody | undefined {
   const { spec } = policy;
   const vars = readVariables(policy, context.lookup, report);
-  const needs: Needs = { issuers: new Set(), trusts: new Set(), services: new Set(), credentials: new Set() };
+  const needs = createNeeds();
   const scene: BodyScene = { policy, context, report, vars, needs };
   checkOwnHeaders(policy, report);
   const request = spec.request.map((step, index) => compileStep(step, index, scene));
@@ -86,6 +86,14 @@ export function compileBody(policy: PolicyObject, context: BodyContext, report: 
     ...(errorHeaders === undefined ? {} : { errorHeaders }),
   };
 }
+
+const createNeeds = (): Needs => ({
+  issuers: new Set(),
+  trusts: new Set(),
+  services: new Set(),
+  credentials: new Set(),
+  uses: new Set(),
+});
 
 function readVariables({ kind, meta, spec }: PolicyObject, lookup: Lookup, report: ObjectReport): Variables {
   const known = Object.create(null) as Record<string, string>;

@@ -2,6 +2,7 @@
 import type { ApiDraft } from './apis.ts';
 import type { PolicyInForce } from './in-force.ts';
 import type { DeviceServicePlan } from './model.ts';
+import type { SubscriptionObject } from './subscriptions.ts';
 import { createSupporting, type Supporting } from './supporting.ts';
 import { identify } from './inventory.ts';
 
@@ -22,6 +23,7 @@ export interface Remembered {
   readonly apis: ReadonlyMap<string, LastApi>;
   readonly services: ReadonlyMap<string, DeviceServicePlan>;
   readonly supporting: Supporting;
+  readonly subscriptions: ReadonlyMap<string, SubscriptionObject>;
 }
 
 export const NOTHING_REMEMBERED: Remembered = {
@@ -29,6 +31,7 @@ export const NOTHING_REMEMBERED: Remembered = {
   apis: new Map(),
   services: new Map(),
   supporting: createSupporting(),
+  subscriptions: new Map(),
 };
 
 export function rememberApis(

@@ -12,6 +12,7 @@ import type {
   RespondStep,
 } from '../api/kinds/steps.ts';
 import { createAddressFilter } from './address-filter.ts';
+import { compileSubscription } from './caller-steps.ts';
 import { requireObject } from './references.ts';
 import type { StepCompiler } from './step-compiler.ts';
 import { knownIn } from './supporting.ts';
@@ -38,6 +39,9 @@ export function compileRequestStep(step: RequestStep, compiler: StepCompiler): S
   if (clientCertificate !== undefined) {
     const compiled = compileCertificate(clientCertificate, at('clientCertificate'), compiler);
     return compiled && { type: 'clientCertificate', clientCertificate: compiled };
+  }
+  if (step.subscription !== undefined) {
+    return { type: 'subscription', subscription: compileSubscription(step.subscription, compiler) };
   }
   if (anyOf !== undefined) return compileAnyOf(anyOf, at('anyOf'), compiler);
   if (deviceAuth !== undefined) {
@@ -122,11 +126,14 @@ function compileAnyOf(alternatives: readonly Alternative[], field: string, compi
 }
 
 function compileAlternative(
-  { jwt, clientCertificate }: Alternative,
+  { jwt, clientCertificate, subscription }: Alternative,
   field: string,
   compiler: StepCompiler,
 ): CompiledAlternative | undefined {
   if (jwt !== undefined) return { type: 'jwt', jwt: compileJwt(jwt, `${field}.jwt`, compiler) };
+  if (subscription !== undefined) {
+    return { type: 'subscription', subscription: compileSubscription(subscription, compiler) };
+  }
   if (clientCertificate === undefined) return { type: 'anonymous' };
   const compiled = compileCertificate(clientCertificate, `${field}.clientCertificate`, compiler);
   return compiled === undefined ? undefined : { type: 'clientCertificate', clientCertificate: compiled };

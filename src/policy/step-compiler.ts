@@ -42,6 +42,8 @@ export interface Needs {
   readonly trusts: Set<ObjectKey>;
   readonly services: Set<ObjectKey>;
   readonly credentials: Set<ObjectKey>;
+  /** What only some steps need of the namespace. */
+  readonly uses: Set<'subscriptions'>;
 }
 
 export interface BodyScene {

@@ -20,6 +20,7 @@ export type CompiledStep = StepHead & StepBody;
 export type StepBody =
   | { readonly type: 'jwt'; readonly jwt: CompiledJwt }
   | { readonly type: 'clientCertificate'; readonly clientCertificate: CompiledCertificate }
+  | { readonly type: 'subscription'; readonly subscription: CompiledSubscription }
   | { readonly type: 'anyOf'; readonly alternatives: readonly CompiledAlternative[] }
   | { readonly type: 'deviceAuth'; readonly deviceAuth: CompiledDeviceAuth }
   | { readonly type: 'authorize'; readonly allow?: readonly CompiledRule[]; readonly deny: readonly CompiledRule[] }
@@ -35,6 +36,7 @@ export type StepBody =
 export type CompiledAlternative =
   | { readonly type: 'jwt'; readonly jwt: CompiledJwt }
   | { readonly type: 'clientCertificate'; readonly clientCertificate: CompiledCertificate }
+  | { readonly type: 'subscription'; readonly subscription: CompiledSubscription }
   | { readonly type: 'anonymous' };
 
 export type TokenLocation =
@@ -52,6 +54,11 @@ export interface CompiledJwt {
   readonly forwardToken: boolean;
   readonly claimHeaders: readonly { readonly name: string; readonly claim: string }[];
   readonly boundToCertificate: boolean;
+}
+
+export interface CompiledSubscription {
+  /** Header first, then the query parameter, if there is one. */
+  readonly from: readonly TokenLocation[];
 }
 
 export interface CompiledClaim {

@@ -10,6 +10,8 @@ import type {
   RateRequest,
   Refusal,
   RevocationRequest,
+  SubscriptionEvidence,
+  SubscriptionRequest,
   TokenEvidence,
   TokenRequest,
   Undecided,
@@ -80,6 +82,10 @@ export class RequestEvidence implements EvidenceSource {
     } finally {
       this.#meter.deviceAuthMs += monotonic() - since;
     }
+  }
+
+  subscription(request: SubscriptionRequest): SubscriptionEvidence {
+    return this.#active.generation.callers.subscription(request);
   }
 
   rate(request: RateRequest, now: number): OrPromise<RateEvidence> {

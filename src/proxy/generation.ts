@@ -24,6 +24,9 @@ export interface DeviceAnswers {
   device: EvidenceSource['device'];
   revocation: EvidenceSource['revocation'];
 }
+export interface CallerAnswers {
+  subscription: EvidenceSource['subscription'];
+}
 export interface RateAnswers {
   rate: EvidenceSource['rate'];
 }
@@ -45,6 +48,7 @@ export interface Generation {
   readonly trust: TrustAnswers;
   readonly devices: DeviceAnswers;
   readonly credentials: CredentialAnswers;
+  readonly callers: CallerAnswers;
   readonly limits: RateAnswers;
   /** Where certificates of listeners and trust in the app are read from. */
   readonly material: Material;

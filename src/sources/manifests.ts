@@ -1,7 +1,7 @@
 /** Manifests of one file: each document becomes an entry, whatever is wrong with its neighbours (S6). */
 import { isKind, isSallyportObject, parseObject } from '../api/parse.ts';
 import { itemPath } from '../api/field-path.ts';
-import { UNBUILT_KINDS, type SallyportObject } from '../api/kinds/index.ts';
+import type { SallyportObject } from '../api/kinds/index.ts';
 import { parseMetadata, readIdentity, reportIdentity } from '../api/metadata.ts';
 import { GROUP, objectKey, type InvalidObject, type Locate, type ObjectKey } from '../api/object.ts';
 import { report, type Scene } from '../api/scene.ts';
@@ -107,14 +107,10 @@ function parseOwn(value: unknown, locate: Locate, { defaultNamespace }: Manifest
     };
   }
   const { invalid } = result;
-  if (invalid === undefined) return { violations, readable: isUnbuilt(value) };
+  if (invalid === undefined) return { violations, readable: false };
   const id = `${invalid.kind} ${objectKey(invalid.namespace, invalid.name)}`;
   return { entry: { id, locate, sort: 'invalid', invalid }, violations, readable: true };
 }
-
-/** Objects of kinds that are not built yet are refused, but it is known that no request depends on them. */
-const isUnbuilt = (value: unknown): boolean =>
-  isRawObject(value) && typeof value['kind'] === 'string' && Object.hasOwn(UNBUILT_KINDS, value['kind']);
 
 /** Other products have an AuthPolicy too; a misspelt group of ours must not pass for one of them. */
 function judgeForeignGroup(kind: string, apiVersion: string, locate: Locate): Part {

@@ -111,20 +111,6 @@ spec:
 `,
       'file.yaml:7:spec.request[0].cors: the step cors is not built yet, remove it',
     ],
-    'an alternative that is not built yet': [
-      manifest`
-apiVersion: sallyport.dev/v1alpha1
-kind: AuthPolicy
-metadata: {name: a, namespace: shop}
-spec:
-  request:
-  - name: caller
-    anyOf:
-    - jwt: {issuers: [corp], audiences: [x]}
-    - subscription: {header: Ocp-Apim-Subscription-Key}
-`,
-      'file.yaml:9:spec.request[0].anyOf[1].subscription: the step subscription is not built yet, remove it',
-    ],
     'a scope of limits that is not built yet': [
       manifest`
 apiVersion: sallyport.dev/v1alpha1

@@ -100,7 +100,7 @@ apiVersion: sallyport.dev/v1alpha1
 metadata: {name: a, namespace: shop}
 spec: {}
 `,
-      'file.yaml:1:kind: is missing, write ClusterAuthPolicy, AuthPolicy, Api, TokenIssuer, ClientTrust, DeviceAuthService, BackendCredential or PolicyTest',
+      'file.yaml:1:kind: is missing, write ClusterAuthPolicy, AuthPolicy, Api, TokenIssuer, ClientTrust, DeviceAuthService, BackendCredential, Subscription or PolicyTest',
     ],
     'a document without apiVersion': [
       manifest`
@@ -117,7 +117,7 @@ kind: AuthorizationPolicy
 metadata: {name: a, namespace: shop}
 spec: {}
 `,
-      'file.yaml:2:kind: "AuthorizationPolicy" is not a kind of sallyport.dev, write ClusterAuthPolicy, AuthPolicy, Api, TokenIssuer, ClientTrust, DeviceAuthService, BackendCredential or PolicyTest',
+      'file.yaml:2:kind: "AuthorizationPolicy" is not a kind of sallyport.dev, write ClusterAuthPolicy, AuthPolicy, Api, TokenIssuer, ClientTrust, DeviceAuthService, BackendCredential, Subscription or PolicyTest',
     ],
     'a kind that is misspelt': [
       manifest`
@@ -127,15 +127,6 @@ metadata: {name: a, namespace: shop}
 spec: {}
 `,
       'file.yaml:2:kind: "TokenIsuer" is not a kind of sallyport.dev, did you mean "TokenIssuer"?',
-    ],
-    'a kind that is not built yet': [
-      manifest`
-apiVersion: sallyport.dev/v1alpha1
-kind: Subscription
-metadata: {name: a, namespace: shop}
-spec: {state: Active}
-`,
-      'file.yaml:2:kind: the kind Subscription is not built yet, remove the object',
     ],
     'a version that does not exist': [
       manifest`

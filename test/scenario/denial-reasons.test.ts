@@ -13,8 +13,6 @@ import { type LogLine, type Sidecar, startSidecar } from '../support/sidecar.ts'
 
 /** Reasons of features that are not built yet, and why each of them cannot occur. */
 const CANNOT_OCCUR: Readonly<Partial<Record<Reason, string>>> = {
-  SubscriptionKeyNotFound: 'the step subscription is not built yet',
-  SubscriptionKeyInvalid: 'the step subscription is not built yet',
   SignatureNotPresent: 'the step hmacSignature is not built yet',
   SignatureInvalid: 'the step hmacSignature is not built yet',
   SignatureExpired: 'the step hmacSignature is not built yet',
@@ -65,6 +63,7 @@ function describeApis(ports: Record<'closed' | 'app', number>): made.Manifest[] 
   const operation = (name: string, path = `/${name}`): made.Spec => ({ name, path });
   const names = ['jwt', 'aged', 'picky', 'dark', 'claims', 'bound', 'certificate', 'identity', 'stale-list', 'header'];
   const more = [
+    'subscribed',
     'elsewhere',
     'banned',
     'header-value',
@@ -147,6 +146,7 @@ function describePolicies(): made.Manifest[] {
       name: 'deny',
       authorize: { deny: [{ name: 'all', expression: 'true', message: 'closed' }] },
     }),
+    on('subscribed', { name: 'caller', subscription: {} }),
     on('elsewhere', made.OPEN, { name: 'from', ipFilter: { allow: ['192.0.2.0/24'] } }),
     on('banned', made.OPEN, { name: 'from', ipFilter: { deny: ['127.0.0.0/8'] } }),
     on('rate', made.OPEN, { name: 'slowly', rateLimit: { calls: 1, period: '24h' } }),
@@ -181,6 +181,8 @@ function describeSupport(material: DemoMaterial, stale: string): made.Manifest[]
       cache: { ttl: '0s', negativeTtl: '0s' },
       timeout: '20s',
     }),
+    made.subscription('partner', { primaryKeyHash: made.fromSecret('partner', 'hash') }),
+    made.secret('partner', { hash: 'ab'.repeat(32) }),
     made.backendCredential('mesh', { meshCertificate: { managed: {} } }),
     made.backendCredential('lost', { meshCertificate: { secretName: 'no-such-secret' } }),
     ...describeMaterial(material),
@@ -491,6 +493,19 @@ describe('denials', () => {
       ask: () => get('/v1/rules'),
       by: ['shop/rules', 'deny'],
       detail: 'deny rule all',
+    },
+    {
+      reason: 'SubscriptionKeyNotFound',
+      ask: () => get('/v1/subscribed'),
+      challenges: [/^ApiKey realm="reasons"$/],
+      ...caller('subscribed'),
+    },
+    {
+      reason: 'SubscriptionKeyInvalid',
+      ask: () => send(head('GET /v1/subscribed HTTP/1.1', 'Ocp-Apim-Subscription-Key: x')),
+      challenges: [/^ApiKey realm="reasons"$/],
+      detail: 'no Subscription has the key',
+      ...caller('subscribed'),
     },
     { reason: 'AddressNotAllowed', ask: () => get('/v1/elsewhere'), by: ['shop/elsewhere', 'from'] },
     { reason: 'AddressBlocked', ask: () => get('/v1/banned'), by: ['shop/banned', 'from'] },

@@ -1,5 +1,6 @@
 /** Each step at each of the five scopes, enforced and in Audit: the same verdict live and in explain, said of the same step. */
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,6 +10,8 @@ import * as made from '../support/manifests.ts';
 import { RecordingApp } from '../support/servers.ts';
 import { startSidecar } from '../support/sidecar.ts';
 import { askOnce, explain, sayAnswer } from '../support/table.ts';
+
+const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
 
 interface Subject {
   readonly step: made.Spec;
@@ -20,7 +23,19 @@ interface Subject {
 
 const from = (address: string): Ask => ({ path: '/a', headers: [['X-Forwarded-For', address]] });
 
+const keyed = (key: string): Ask => ({ path: '/a', headers: [['X-Key', key]] });
+
 const SUBJECTS: Readonly<Record<string, Subject>> = {
+  subscription: {
+    step: { subscription: { header: 'X-Key' } },
+    good: keyed('opensesame'),
+    bad: keyed('sesame'),
+    reason: '401 SubscriptionKeyInvalid',
+    more: [
+      made.subscription('partner-a', { primaryKeyHash: made.fromSecret('keys', 'primary') }),
+      made.secret('keys', { primary: sha256('opensesame') }),
+    ],
+  },
   ipFilter: {
     step: { ipFilter: { allow: ['203.0.113.0/24'] } },
     good: from('203.0.113.9'),

@@ -24,6 +24,8 @@ export const clientTrust = (name: string, spec: Spec): Manifest => sallyport('Cl
 export const deviceAuthService = (name: string, spec: Spec): Manifest => sallyport('DeviceAuthService', name, spec);
 export const backendCredential = (name: string, spec: Spec): Manifest => sallyport('BackendCredential', name, spec);
 
+export const subscription = (name: string, spec: Spec): Manifest => sallyport('Subscription', name, spec);
+
 export const clusterAuthPolicy = (name: string, spec: Spec): Manifest => ({
   apiVersion: GROUP,
   kind: 'ClusterAuthPolicy',
@@ -54,6 +56,7 @@ export const secret = (name: string, stringData: Readonly<Record<string, string>
 export const tlsSecret = (name: string, { chainPem, keyPem }: Pick<IssuedCertificate, 'chainPem' | 'keyPem'>) =>
   secret(name, { 'tls.crt': chainPem, 'tls.key': keyPem });
 
+export const fromSecret = (name: string, key: string): Spec => ({ secretKeyRef: { name, key } });
 export const fromConfigMap = (name: string, key = 'ca.crt'): Spec => ({ configMapKeyRef: { name, key } });
 
 export const renderManifests = (manifests: readonly Manifest[]): string =>

@@ -2,6 +2,7 @@
 import type { Infer, Schema } from '../schema.ts';
 import type { ParsedObject } from '../object.ts';
 import { apiSpec } from './api.ts';
+import { subscriptionSpec } from './subscription.ts';
 import { authPolicySpec, clusterAuthPolicySpec } from './policy.ts';
 import { policyTestSpec } from './policy-test.ts';
 import { backendCredentialSpec } from './credential.ts';
@@ -38,13 +39,9 @@ export const KINDS = {
   ClientTrust: kind(clientTrustSpec, 'clienttrusts', 'ctrust'),
   DeviceAuthService: kind(deviceAuthServiceSpec, 'deviceauthservices', 'devauth'),
   BackendCredential: kind(backendCredentialSpec, 'backendcredentials', 'bcred'),
+  Subscription: kind(subscriptionSpec, 'subscriptions', 'apisub'),
   PolicyTest: kind(policyTestSpec, 'policytests', 'ptest'),
 } as const;
-
-/** Kinds of the design that this version refuses with a sentence. */
-export const UNBUILT_KINDS: Readonly<Record<string, string>> = {
-  Subscription: 'the kind Subscription is not built yet',
-};
 
 export type KindName = keyof typeof KINDS;
 export type SpecOf<K extends KindName> = Infer<(typeof KINDS)[K]['spec']>;

@@ -1,4 +1,4 @@
-/** Kinds TokenIssuer, ClientTrust and DeviceAuthService; Subscription and PolicyTest, which are not built yet. */
+/** Kinds TokenIssuer, ClientTrust and DeviceAuthService. */
 import {
   boolean,
   defaulted,

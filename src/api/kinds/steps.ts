@@ -17,6 +17,7 @@ import {
   type Infer,
 } from '../schema.ts';
 import { celExpression, headerName, memberName, objectName, queryName, settableHeader, template } from './shared.ts';
+import { subscriptionStep } from './caller-steps.ts';
 import { ipFilterStep } from './traffic-steps.ts';
 
 const SECOND = 1000;
@@ -272,13 +273,14 @@ export const clientCertificateStep = object({
 });
 export type ClientCertificateStep = Infer<typeof clientCertificateStep>;
 
-const NOT_YET_SUBSCRIPTION = 'the step subscription is not built yet';
 const NOT_YET_HMAC = 'the step hmacSignature is not built yet';
 
 const AUTHENTICATION = {
   jwt: optional(describe(jwtStep, 'A token (JWT) of a TokenIssuer.')),
   clientCertificate: optional(describe(clientCertificateStep, 'A client certificate, judged by a ClientTrust.')),
-  subscription: optional(unbuilt(NOT_YET_SUBSCRIPTION, { description: 'A subscription key.' })),
+  subscription: optional(
+    describe(subscriptionStep, 'A key of a Subscription; both locations are removed before the app.'),
+  ),
   hmacSignature: optional(unbuilt(NOT_YET_HMAC, { description: 'A webhook’s signature over the body.' })),
 };
 

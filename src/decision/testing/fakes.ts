@@ -3,6 +3,7 @@ import type { HeaderFields } from '../../http/head.ts';
 import type { Expression, Template, Bindings } from '../../policy/expression.ts';
 import { ExpressionError } from '../../policy/expression.ts';
 import type { ApiPlan, DeviceServicePlan, ErrorsPlan, Origin, Pipeline, Route, Sight } from '../../policy/model.ts';
+import { isAuthentication } from '../../policy/header-names.ts';
 import type { RequestView } from '../../policy/request.ts';
 import type {
   CompiledAlternative,
@@ -173,8 +174,7 @@ function sightOf(steps: readonly CompiledStep[]): ReadonlyMap<Origin, Sight> {
 }
 
 export function pipeline(steps: readonly CompiledStep[], parts: Partial<Pipeline> = {}): Pipeline {
-  const isAuthentication = ({ type }: CompiledStep) => ['jwt', 'clientCertificate', 'anyOf'].includes(type);
-  const authenticating = steps.filter(isAuthentication);
+  const authenticating = steps.filter(({ type }) => isAuthentication(type));
   const enforced = authenticating.some(({ origin: from }) => !from.audit);
   return {
     steps,
@@ -288,6 +288,7 @@ export const source = (parts: Partial<EvidenceSource> = {}): EvidenceSource => (
   binding: () => undefined,
   revocation: () => ({ state: 'clear' }),
   device: () => ({ state: 'undecided', reason: 'DeviceAuthUnavailable' }),
+  subscription: () => ({ state: 'found', plans: [] }),
   rate: () => ({ admitted: true, remaining: 9, retryAfter: 0, reset: 1 }),
   ...parts,
 });

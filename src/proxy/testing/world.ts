@@ -5,6 +5,7 @@ import type { EvidenceSource } from '../../decision/evidence.ts';
 import { errors, jwt, route, source, step } from '../../decision/testing/fakes.ts';
 import { EMPTY_MATERIAL, type Material } from '../../material/material.ts';
 import type { ApiPlan, ListenerPlan, Match, Pipeline, Route, Snapshot } from '../../policy/model.ts';
+import { NO_SUBSCRIPTIONS } from '../../policy/subscriptions.ts';
 import type { CompiledStep } from '../../policy/steps.ts';
 import { SILENT, type RequestRecord, type Telemetry } from '../../telemetry/telemetry.ts';
 import type { CredentialAnswers, Generation, TrustAnswers } from '../generation.ts';
@@ -89,6 +90,7 @@ export function makeGeneration(parts: WorldParts = {}, number = 1, port = 8080):
     trusts: new Map(),
     deviceServices: new Map(),
     credentials: new Map(),
+    subscriptions: NO_SUBSCRIPTIONS,
     errorsBeforeMatch: errors(),
     notices: [],
     violations: [],
@@ -114,6 +116,7 @@ export function makeGeneration(parts: WorldParts = {}, number = 1, port = 8080):
       refused: () => undefined,
       ...parts.credentials,
     },
+    callers: { subscription: request => evidence.subscription(request) },
     limits: { rate: (request, now) => evidence.rate(request, now) },
     material: parts.material ?? EMPTY_MATERIAL,
   };
