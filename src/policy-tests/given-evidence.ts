@@ -7,12 +7,14 @@ import type {
   DeviceEvidence,
   DeviceRequest,
   EvidenceSource,
+  SubscriptionEvidence,
+  SubscriptionRequest,
   TokenEvidence,
   TokenRequest,
 } from '../decision/evidence.ts';
 import type { Snapshot } from '../policy/model.ts';
 import type { CertificateFacts } from '../x509/facts.ts';
-import type { Given } from './given-request.ts';
+import { GIVEN_KEY, type Given } from './given-request.ts';
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
@@ -37,6 +39,7 @@ export function createGivenEvidence(given: Given, context: GivenContext): Eviden
       certificate === undefined ? undefined : Buffer.from(certificate.sha256, 'hex').toString('base64url'),
     revocation: () => ({ state: 'clear' }),
     device: request => answerDevice(given, request),
+    subscription: request => answerSubscription(given, request, context),
     rate: ({ step }) => ({ admitted: true, remaining: step.calls - 1, retryAfter: 0, reset: 0 }),
   };
 }
@@ -112,6 +115,17 @@ function describeGiven(certificate: NonNullable<Given['certificate']>, now: numb
     notBefore: now - DAY_MS,
     notAfter: now + 365 * DAY_MS,
   };
+}
+
+function answerSubscription(
+  { subscription }: Given,
+  { key }: SubscriptionRequest,
+  { namespace, snapshot }: GivenContext,
+): SubscriptionEvidence {
+  // A key that the case wrote into a header by itself is nobody's.
+  if (subscription === undefined || key !== GIVEN_KEY) return { state: 'found', plans: [] };
+  const plan = snapshot.subscriptions.plans.get(resolveName(namespace, subscription));
+  return { state: 'found', plans: plan === undefined ? [] : [plan] };
 }
 
 function answerDevice({ deviceAuth }: Given, { deviceId }: DeviceRequest): DeviceEvidence {

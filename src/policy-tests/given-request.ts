@@ -47,6 +47,19 @@ function placeToken({ steps }: Pipeline, issuer: string): Placed {
   }
 }
 
+/** Stands for the key of the Subscription that the case gives. */
+export const GIVEN_KEY = 'Z2l2ZW4ta2V5';
+
+/** Where the first subscription step reads; nowhere without one. */
+function placeKey({ steps }: Pipeline): readonly Line[] {
+  const locations = steps.flatMap(step => {
+    const parts = step.type === 'anyOf' ? step.alternatives : step.type === 'subscription' ? [step] : [];
+    return parts.flatMap(part => (part.type === 'subscription' ? part.subscription.from : []));
+  });
+  const [location] = locations;
+  return location === undefined ? [] : [[location.name, GIVEN_KEY]];
+}
+
 /** `issuerKey`: the token's TokenIssuer, in full. */
 export function createGivenRequest(
   given: Given,
@@ -66,6 +79,7 @@ export function createGivenRequest(
 ): RequestView {
   const { request, sourceIp } = given;
   const placed = issuerKey === undefined ? { headers: [], query: [] } : placeToken(pipeline, issuerKey);
+  const keys = given.subscription === undefined ? [] : placeKey(pipeline);
   const body = new TextEncoder().encode(request.body ?? '');
   const own: readonly Line[] = Object.entries(request.headers ?? {});
   const length: readonly Line[] = body.length === 0 ? [] : [['Content-Length', String(body.length)]];
@@ -76,7 +90,7 @@ export function createGivenRequest(
     query: query.map(pair => pair.map(encodeURIComponent).join('=')).join('&'),
     host,
     scheme,
-    headers: makeFields([['Host', host], ...own, ...placed.headers, ...length]),
+    headers: makeFields([['Host', host], ...own, ...placed.headers, ...keys, ...length]),
     sourceIp,
     size: body.length,
     fromTrustedPeer: false,
