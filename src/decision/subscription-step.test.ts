@@ -126,7 +126,7 @@ suite('P9: the step subscription', () => {
         {
           name: 'seen',
           expression: expression(bindings =>
-            Object.keys((read(bindings, 'request.headers') ?? {})).includes(KEY.toLowerCase()),
+            Object.keys(read(bindings, 'request.headers') ?? {}).includes(KEY.toLowerCase()),
           ),
         },
       ],
