@@ -14,6 +14,7 @@ const MOST_LABELS = 256;
 
 /** Written by the API server or of no meaning here; accepted so that `kubectl get -o yaml` can be read back. */
 const IGNORED = [
+  'generateName',
   'uid',
   'resourceVersion',
   'managedFields',

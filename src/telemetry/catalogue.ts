@@ -64,6 +64,14 @@ export const CATALOGUE: ReadonlyMap<string, MetricDefinition> = new Map([
     'sallyport_event_loop_lag_seconds',
     histogram('How late a timer of half a second fires', [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5]),
   ],
+  [
+    'sallyport_admission_reviews_total',
+    counter('Questions of the API server: webhook inject or validate, by outcome', 'webhook', 'outcome'),
+  ],
+  [
+    'sallyport_admission_review_duration_seconds',
+    histogram('From the head of a question of the API server to its answer', LATENCIES, 'webhook'),
+  ],
   ['sallyport_log_lines_dropped_total', counter('Log lines given up because standard output was not read')],
   ['sallyport_series_dropped_total', counter('Series not kept because a metric had too many')],
   ['process_cpu_user_seconds_total', counter('User CPU time')],
