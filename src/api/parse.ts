@@ -7,7 +7,7 @@ import { KINDS, type KindName, type SallyportObject } from './kinds/index.ts';
 import { parseMetadata, readIdentity, readLabels, reportIdentity, type Identity } from './metadata.ts';
 import { API_VERSION, GROUP, objectKey, type InvalidObject, type Locate } from './object.ts';
 import { narrow } from './schema.ts';
-import { BAD, refuse, type Scene } from './scene.ts';
+import { BAD, refuse, refuseUnknown, type Scene } from './scene.ts';
 import { isRawObject, parseValue } from './value.ts';
 import type { Violation } from './violation.ts';
 import { describeValue, listWords, nearestName, quote } from './words.ts';
@@ -103,7 +103,7 @@ function checkTopLevel(raw: Readonly<Record<string, unknown>>, scene: Scene): vo
     if (TOP_LEVEL.includes(key)) continue;
     const near = nearestName(key, TOP_LEVEL);
     const fix = near === undefined ? 'remove it, or move it below spec' : `did you mean "${near}"?`;
-    refuse(scene, memberPath('', key), 'is not a known field', fix);
+    refuseUnknown(scene, memberPath('', key), 'is not a known field', fix);
   }
 }
 

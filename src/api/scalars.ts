@@ -11,7 +11,7 @@ import type {
   QuantitySchema,
   StringSchema,
 } from './schema.ts';
-import { BAD, refuse, type Scene } from './scene.ts';
+import { BAD, refuse, refuseUnknown, type Scene } from './scene.ts';
 import { describeValue, listWords, nearestName, quote } from './words.ts';
 
 export function parseString(schema: StringSchema, raw: unknown, field: string, scene: Scene): unknown {
@@ -97,11 +97,16 @@ export function parseEnum(schema: EnumSchema<string>, raw: unknown, field: strin
   }
   if (schema.values.includes(raw)) return raw;
   if (schema.unbuilt !== undefined && Object.hasOwn(schema.unbuilt, raw)) {
-    return refuse(scene, field, schema.unbuilt[raw] ?? '', `write ${known}`);
+    return refuseUnknown(scene, field, schema.unbuilt[raw] ?? '', `write ${known}`);
   }
   const near = nearestName(raw, schema.values);
   const short = schema.values.length <= 16 ? `write ${known}` : 'write one of those that the reference page lists';
-  return refuse(scene, field, `${quote(raw)} is not known`, near === undefined ? short : `did you mean "${near}"?`);
+  return refuseUnknown(
+    scene,
+    field,
+    `${quote(raw)} is not known`,
+    near === undefined ? short : `did you mean "${near}"?`,
+  );
 }
 
 export function parseDurationField(schema: DurationSchema, raw: unknown, field: string, scene: Scene): unknown {

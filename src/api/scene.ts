@@ -23,3 +23,11 @@ export function report(scene: Scene, severity: Severity, field: string, problem:
 
 export const refuse = (scene: Scene, field: string, problem: string, fix: string): typeof BAD =>
   report(scene, 'error', field, problem, fix);
+
+/** For what may be right in a newer version. */
+export function refuseUnknown(scene: Scene, field: string, problem: string, fix: string): typeof BAD {
+  refuse(scene, field, problem, fix);
+  const last = scene.violations.pop();
+  if (last !== undefined) scene.violations.push({ ...last, unknown: true });
+  return BAD;
+}

@@ -19,7 +19,7 @@ import {
   parseQuantityField,
   parseString,
 } from './scalars.ts';
-import { BAD, refuse, type Scene } from './scene.ts';
+import { BAD, refuse, refuseUnknown, type Scene } from './scene.ts';
 import { describeValue, listWords, nearestName, quote } from './words.ts';
 
 type RawObject = Readonly<Record<string, unknown>>;
@@ -54,7 +54,7 @@ export function parseValue(schema: AnySchema, raw: unknown, field: string, scene
     case 'json':
       return parseJson(schema, raw, field, scene);
     case 'unbuilt':
-      return refuse(scene, field, schema.sentence, 'remove it');
+      return refuseUnknown(scene, field, schema.sentence, 'remove it');
   }
 }
 
@@ -174,7 +174,7 @@ function parseMembers(schema: ObjectSchema<unknown>, raw: unknown, field: string
     return refuse(scene, field, `${describeValue(raw)}, but an object is wanted`, fix);
   }
   const before = scene.violations.length;
-  const unknown = refuseUnknown(schema, raw, field, scene);
+  const unknown = refuseUnknownMembers(schema, raw, field, scene);
   const parsed: Record<string, unknown> = {};
   for (const [name, member] of Object.entries(schema.fields)) {
     const value = parseMember(member, Object.hasOwn(raw, name) ? raw[name] : undefined, memberPath(field, name), scene);
@@ -204,13 +204,13 @@ function adviseMissing(schema: AnySchema): string {
 }
 
 /** True when there are unknown members; each is reported. */
-function refuseUnknown(schema: ObjectSchema<unknown>, raw: RawObject, field: string, scene: Scene): boolean {
+function refuseUnknownMembers(schema: ObjectSchema<unknown>, raw: RawObject, field: string, scene: Scene): boolean {
   const known = Object.keys(schema.fields);
   const unknown = Object.keys(raw).filter(key => !Object.hasOwn(schema.fields, key));
   for (const key of unknown) {
     const near = nearestName(key, known);
     const fix = near === undefined ? adviseKnown(known) : `did you mean "${near}"?`;
-    refuse(scene, memberPath(field, key), 'is not a known field', fix);
+    refuseUnknown(scene, memberPath(field, key), 'is not a known field', fix);
   }
   return unknown.length > 0;
 }

@@ -31,5 +31,7 @@ export interface Violation {
   readonly fix: string;
   /** Absent: the object itself is wrong or questionable. */
   readonly concern?: Concern;
+  /** A field, word or step that this version does not know; where a CRD let it through, it is of a newer version. */
+  readonly unknown?: true;
   readonly position?: SourcePosition;
 }

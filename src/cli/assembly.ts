@@ -11,8 +11,7 @@ import { compileSnapshot, type CompileOutput, type IdleObject } from '../policy/
 import type { Remembered } from '../policy/remembered.ts';
 import type { Generation } from '../proxy/generation.ts';
 import type { Violation } from '../api/violation.ts';
-import { describeKept } from '../sources/files.ts';
-import type { Resources } from '../sources/source.ts';
+import { describeKept, type Outcome, type Resources } from '../sources/source.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
 import { createTokens, type TokenView } from '../tokens/tokens.ts';
 import { createTrust, type TrustView } from '../trust/trust.ts';
@@ -33,13 +32,18 @@ export interface AssemblyOptions {
   /** 0 ≤ x < 1, for jitter. */
   readonly random: () => number;
   readonly meshCertificate?: { readonly certificateFile: string; readonly keyFile: string };
+  /** In files a conflict is an error; in the cluster the younger loses. Default files. */
+  readonly source?: 'files' | 'kubernetes';
   /** Gets every generation, in order. */
   readonly publish: (generation: Generation) => void;
 }
 
 export interface Assembly {
-  /** Compiles and publishes; incomplete resources (S6) publish nothing. Never throws for bad configuration. */
-  accept(resources: Resources): void;
+  /**
+   * Compiles and publishes; incomplete resources (S6) publish nothing, a rehearsal is remembered only. Never throws for
+   * bad configuration. Undefined: nothing was compiled yet.
+   */
+  accept(resources: Resources): Outcome | undefined;
   /** Resolves when every issuer of the first generation was asked once, or after `ms`. */
   ready(ms: number): Promise<void>;
   /** Gauges that only a moment can tell; call it before each exposition. */
@@ -81,21 +85,30 @@ export function createAssembly(options: AssemblyOptions): Assembly {
   let publishedAt: number | undefined;
   let inForce: Pick<CompileOutput, 'snapshot' | 'idle' | 'kept'> | undefined;
 
-  function republish(): void {
-    if (latest === undefined) return;
-    const { objects, invalid, material, namespaces, hash } = latest;
-    generation += 1;
+  function compile({ objects, invalid, material, namespaces, labels, hash }: Resources): CompileOutput {
     const compiled = compileSnapshot({
       objects,
       invalid,
-      workload: { ...workload, namespaceLabels: namespaces.get(workload.namespace) ?? {} },
+      workload: {
+        ...workload,
+        namespaceLabels: namespaces.get(workload.namespace) ?? {},
+        ...(labels === undefined ? {} : { labels }),
+      },
       lookup: createLookup(material),
       generation,
       hash,
-      source: 'files',
+      source: options.source ?? 'files',
       ...(remembered === undefined ? {} : { remembered }),
     });
     ({ remembered } = compiled);
+    return compiled;
+  }
+
+  function republish(): void {
+    if (latest === undefined) return;
+    const { material } = latest;
+    generation += 1;
+    const compiled = compile(latest);
     const { snapshot } = compiled;
     const credentialView = credentials.prepare(snapshot.credentials, material);
     views = {
@@ -141,11 +154,16 @@ export function createAssembly(options: AssemblyOptions): Assembly {
       if (refused.some(({ severity }) => severity === 'error')) {
         telemetry.metrics.count('sallyport_policy_rejected_total');
       }
-      if (!resources.complete) return;
+      if (!resources.complete) return undefined;
+      if (resources.rehearsal === true) {
+        const { kept, snapshot } = compile(resources);
+        return { kept, violations: snapshot.violations };
+      }
       const isSame = latest?.hash === resources.hash;
       latest = resources;
       // What was refused is not in force, so nothing has changed.
       if (!isSame) republish();
+      return inForce === undefined ? undefined : { kept: inForce.kept, violations: inForce.snapshot.violations };
     },
     ready: async ms => {
       await Promise.all([views?.tokens.ready(ms), settleWithin(credentials.ready(), ms)]);

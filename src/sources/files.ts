@@ -15,7 +15,7 @@ import {
   type Listing,
 } from './manifest-files.ts';
 import { parseManifests, type FileContent } from './manifests.ts';
-import type { Resources, Source } from './source.ts';
+import { describeKept, type Resources, type Source } from './source.ts';
 import { watchDirectory } from './watch.ts';
 import { createFileViolation } from './yaml-documents.ts';
 
@@ -87,7 +87,7 @@ export function createFilesSource(options: FilesSourceOptions): Source {
     return collection.collect([...contents, ...ofFolder], complete);
   }
 
-  function publish(onChange: (resources: Resources) => void): void {
+  function publish(onChange: (resources: Resources) => unknown): void {
     if (collected?.files === files && collected.problem === problem) return;
     collected = { files, problem };
     const resources = collect();
@@ -103,7 +103,7 @@ export function createFilesSource(options: FilesSourceOptions): Source {
       // The first content is not waited for: if it changes while it is read, the watch begins with another look.
       await read();
       publish(onChange);
-      watching = watchDirectory(directory, { pollMs, log, signal: stopping.signal }, async () => {
+      watching = watchDirectory(directory, { pollMs, sign: takeSignature, log, signal: stopping.signal }, async () => {
         await readSettled();
         publish(onChange);
       });
@@ -163,6 +163,3 @@ function logResources(resources: Resources, directory: string, log: Log): void {
   if (kept.length === 0) log.info(counts, 'configuration read');
   else log.info({ ...counts, kept }, `configuration read, ${describeKept(kept.length)}`);
 }
-
-export const describeKept = (count: number): string =>
-  count === 1 ? '1 object kept at its last good content' : `${count} objects kept at their last good content`;

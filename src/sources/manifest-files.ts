@@ -2,6 +2,7 @@
 import { open, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Violation } from '../api/violation.ts';
+import { errorCode } from './error-code.ts';
 import { createFileViolation, MOST_FILE_BYTES } from './yaml-documents.ts';
 
 export interface Listing {
@@ -125,6 +126,3 @@ function decodeText(bytes: Uint8Array, refuse: (problem: string, fix: string) =>
     return refuse('the file is not UTF-8 text', 'save it as UTF-8');
   }
 }
-
-export const errorCode = (error: unknown): string =>
-  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'EIO';

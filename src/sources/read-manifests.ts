@@ -2,7 +2,8 @@
 import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { createCollection } from './collection.ts';
-import { describeEmptyFolder, errorCode, listManifestFiles, readManifestFile } from './manifest-files.ts';
+import { errorCode } from './error-code.ts';
+import { describeEmptyFolder, listManifestFiles, readManifestFile } from './manifest-files.ts';
 import { parseManifests, type FileContent } from './manifests.ts';
 import type { Resources } from './source.ts';
 import { createFileViolation } from './yaml-documents.ts';

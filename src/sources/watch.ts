@@ -1,10 +1,12 @@
 /** Says when a folder may have changed: events of the file system, and a slow poll for what makes none. */
 import { watch, type FSWatcher } from 'node:fs';
 import type { Log } from '../telemetry/telemetry.ts';
-import { errorCode, takeSignature } from './manifest-files.ts';
+import { errorCode } from './error-code.ts';
 
 export interface WatchOptions {
   readonly pollMs: number;
+  /** A text that changes whenever what is looked at does. */
+  readonly sign: (directory: string) => Promise<string>;
   readonly log: Log;
   readonly signal: AbortSignal;
 }
@@ -15,7 +17,7 @@ export interface WatchOptions {
  */
 export function watchDirectory(
   directory: string,
-  { pollMs, log, signal }: WatchOptions,
+  { pollMs, sign, log, signal }: WatchOptions,
   look: () => Promise<void>,
 ): { close: () => Promise<void> } {
   let watcher: FSWatcher | undefined;
@@ -61,7 +63,7 @@ export function watchDirectory(
   }
 
   async function poll(): Promise<void> {
-    const now = await takeSignature(directory);
+    const now = await sign(directory);
     if (seen !== undefined && now !== seen) {
       // The folder itself may be another one now, which the old watcher does not see.
       stopEvents();

@@ -1,0 +1,87 @@
+/** The controller’s message as material: bytes by name, objects of other namespaces, what a gate holds back. */
+import { KINDS, type KindName } from '../api/kinds/index.ts';
+import { identify } from '../policy/inventory.ts';
+import { objectKey, type ObjectKey } from '../api/object.ts';
+import { isKind } from '../api/parse.ts';
+import type { Material } from '../material/material.ts';
+import type { HeldObject, MaterialMessage } from '../material/protocol.ts';
+import { createMaterial, type Data } from './manifest-material.ts';
+import { readManifest, type WatchedObject } from './watched-object.ts';
+
+export interface ControllerMaterial {
+  readonly message: MaterialMessage | undefined;
+  /** An entry, null included: "it does not exist" is known. */
+  has(kind: 'Secret' | 'ConfigMap' | 'object', key: string): boolean;
+  readonly secrets: ReadonlyMap<ObjectKey, Data>;
+  readonly configMaps: ReadonlyMap<ObjectKey, Data>;
+  /** Objects of other namespaces, by kind. */
+  readonly foreign: ReadonlyMap<KindName, readonly WatchedObject[]>;
+  /** By `AuthPolicy shop/fleet`. */
+  readonly held: ReadonlyMap<string, HeldObject>;
+}
+
+/** `namespace`: the pod’s own, whose objects come from the API server alone. */
+export function readMaterial(message: MaterialMessage | undefined, namespace: string): ControllerMaterial {
+  const { secrets = {}, configMaps = {}, objects = {}, held = [] } = message ?? {};
+  return {
+    message,
+    has: (kind, key) => Object.hasOwn(kind === 'Secret' ? secrets : kind === 'ConfigMap' ? configMaps : objects, key),
+    secrets: decodeAll(secrets),
+    configMaps: decodeAll(configMaps),
+    foreign: sortForeign(Object.values(objects), namespace),
+    // The gate holds back policies of the pod’s namespace and nothing else (api.md, PolicyTest).
+    held: new Map(
+      held
+        .filter(({ kind, namespace: of }) => kind === 'AuthPolicy' && of === namespace)
+        .map(object => [identify({ kind: object.kind, key: objectKey(object.namespace, object.name) }), object]),
+    ),
+  };
+}
+
+type Entries = Readonly<Record<string, { readonly data: Readonly<Record<string, string>> } | null>>;
+
+function decodeAll(entries: Entries): ReadonlyMap<ObjectKey, Data> {
+  const decoded = new Map<ObjectKey, Data>();
+  for (const [key, entry] of Object.entries(entries)) {
+    if (entry === null) continue;
+    const data = Object.entries(entry.data).map(
+      ([name, text]) => [name, new Uint8Array(Buffer.from(text, 'base64'))] as const,
+    );
+    decoded.set(key, new Map(data));
+  }
+  return decoded;
+}
+
+function sortForeign(objects: readonly unknown[], namespace: string): ReadonlyMap<KindName, readonly WatchedObject[]> {
+  const sorted = new Map<KindName, WatchedObject[]>();
+  for (const value of objects) {
+    const kind = typeof value === 'object' && value !== null && 'kind' in value ? value.kind : undefined;
+    if (!isKind(kind) || KINDS[kind].scope !== 'Namespaced') continue;
+    const watched = readManifest(kind, value);
+    if (watched?.metadata.namespace === undefined || watched.metadata.namespace === namespace) continue;
+    sorted.set(kind, [...(sorted.get(kind) ?? []), watched]);
+  }
+  return sorted;
+}
+
+/** Bytes by name, for adapters. */
+export interface MaterialData {
+  readonly secrets: ReadonlyMap<ObjectKey, Data>;
+  readonly configMaps: ReadonlyMap<ObjectKey, Data>;
+}
+
+/**
+ * `carried`: material that nothing names any more but the last good content of an object (S6). What the message says comes
+ * first, and what it says not to exist does not.
+ */
+export function mergeData(current: ControllerMaterial, carried: MaterialData | undefined): MaterialData {
+  if (carried === undefined) return current;
+  const merge = (kind: 'Secret' | 'ConfigMap', own: ReadonlyMap<ObjectKey, Data>, old: ReadonlyMap<ObjectKey, Data>) =>
+    new Map([...[...old].filter(([key]) => !current.has(kind, key)), ...own]);
+  return {
+    secrets: merge('Secret', current.secrets, carried.secrets),
+    configMaps: merge('ConfigMap', current.configMaps, carried.configMaps),
+  };
+}
+
+export const toMaterial = ({ secrets, configMaps }: MaterialData): Material => createMaterial(secrets, configMaps);
