@@ -5,6 +5,8 @@ import { createLimits } from '../limits/limits.ts';
 import { createLookup, type Material } from '../material/material.ts';
 import { createSubscriptionKeys } from '../callers/subscription-keys.ts';
 import type { Snapshot } from '../policy/model.ts';
+import type { EnforcedState } from '../material/acknowledgement.ts';
+import type { IssuerState } from '../material/protocol.ts';
 import type { Fetcher } from '../outbound/fetcher.ts';
 import { isInForce } from '../policy/allowances.ts';
 import { compileSnapshot, type CompileOutput, type IdleObject } from '../policy/compile.ts';
@@ -13,7 +15,7 @@ import type { Generation } from '../proxy/generation.ts';
 import type { Violation } from '../api/violation.ts';
 import { describeKept, type Outcome, type Resources } from '../sources/source.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
-import { createTokens, type TokenView } from '../tokens/tokens.ts';
+import { createTokens, type IssuerStatus, type TokenView } from '../tokens/tokens.ts';
 import { createTrust, type TrustView } from '../trust/trust.ts';
 
 export interface Workload {
@@ -52,6 +54,8 @@ export interface Assembly {
   describe(): Readonly<Record<string, unknown>>;
   /** Of signed contexts (JWK). */
   publicKeys(): readonly object[];
+  /** What the controller is told of keys and certificates. */
+  enforced(): Pick<EnforcedState, 'issuers' | 'certificates'>;
   close(): Promise<void>;
 }
 
@@ -193,6 +197,14 @@ export function createAssembly(options: AssemblyOptions): Assembly {
       credentials: views?.credentials.status() ?? [],
     }),
     publicKeys: () => credentials.publicKeys(),
+    enforced: () => ({
+      issuers: (views?.tokens.status() ?? []).map(describeIssuer),
+      certificates: (views?.credentials.status() ?? []).flatMap(({ key, certificate }) =>
+        certificate === undefined
+          ? []
+          : [{ credential: key, notAfter: certificate.notAfter, sha256: certificate.sha256 }],
+      ),
+    }),
     close: async () => {
       tokens.close();
       trust.close();
@@ -209,6 +221,14 @@ async function settleWithin(done: Promise<void>, ms: number): Promise<void> {
   await Promise.race([done, promise]);
   clearTimeout(timer);
 }
+
+const describeIssuer = ({ key, count, fetchedAt, stale, lastError }: IssuerStatus): IssuerState => ({
+  key,
+  keys: count,
+  stale,
+  ...(fetchedAt === undefined ? {} : { fetchedAt }),
+  ...(lastError === '' ? {} : { problem: lastError }),
+});
 
 /** Apis that this workload does not serve, and the flag by which it would. */
 function explainUnserved(idle: readonly IdleObject[]): readonly string[] {

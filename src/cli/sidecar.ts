@@ -1,18 +1,19 @@
-/** `sallyport sidecar`: the data path, from a folder of manifests. */
+/** `sallyport sidecar`: the data path, from a folder of manifests or in a pod of a cluster. */
 import { randomBytes } from 'node:crypto';
 import { resolve } from 'node:path';
 import { createFetcher } from '../outbound/fetcher.ts';
 import { createProxy } from '../proxy/proxy.ts';
-import { createFilesSource } from '../sources/files.ts';
 import { createTelemetry, type RunningTelemetry } from '../telemetry/create-telemetry.ts';
 import { createLineOutput } from '../telemetry/line-output.ts';
 import { LOG_LEVELS } from '../telemetry/log.ts';
 import { createAssembly } from './assembly.ts';
-import { EXIT, type RunCommand } from './io.ts';
+import { openFeed } from './feed.ts';
+import { EXIT, type Io, type RunCommand } from './io.ts';
 import { allowOptimizing } from './optimizing.ts';
 import { reportUsage, runCommandLine } from './options.ts';
 import { createMemory, keepTrimmed } from './trim-memory.ts';
-import { findProblems, SIDECAR, type SidecarValues } from './sidecar-options.ts';
+import { findProblems, findSource, SIDECAR, type SidecarValues } from './sidecar-options.ts';
+import { countWouldDeny } from './would-deny.ts';
 
 /** Keys are fetched for at most this long before ready (runtime.md "Lifecycle"). */
 const KEYS_WITHIN_MS = 5000;
@@ -20,32 +21,35 @@ const DEFAULT_DRAIN_MS = 25_000;
 
 export const runSidecar: RunCommand = (args, io, signal) =>
   runCommandLine(SIDECAR, args, io, async values => {
-    const problems = findProblems(values);
+    const problems = findProblems(values, io.env);
     if (problems.length > 0) {
       reportUsage('sidecar', problems, io);
       return EXIT.usage;
     }
-    return serve(values, io.cwd, signal);
+    return serve(values, io, signal);
   });
 
-async function serve(values: SidecarValues, cwd: string, signal: AbortSignal): Promise<number> {
+async function serve(values: SidecarValues, io: Io, signal: AbortSignal): Promise<number> {
   const telemetry = await openTelemetry(values);
-  const { log } = telemetry;
+  const { log, metrics } = telemetry;
+  const wouldDeny = countWouldDeny(telemetry);
+  const isCluster = findSource(values, io.env) === 'kubernetes';
   const fetcher = createFetcher({ resolve: values.resolve, log });
-  const file = (name: string | undefined): string => resolve(cwd, name ?? '');
+  const file = (name: string | undefined): string => resolve(io.cwd, name ?? '');
   const proxy = createProxy({
     listen: values.listen,
     apps: values.app,
     resolve: values.resolve,
-    telemetry,
+    telemetry: wouldDeny.telemetry,
     exposition: () => telemetry.exposition(),
     clock: Date.now,
     monotonic: () => performance.now(),
     randomBytes,
     memory: createMemory(),
     setLogLevel: level => setLevel(telemetry, level),
-    describe: () => assembly.describe(),
     publicKeys: () => assembly.publicKeys(),
+    describe: () => ({ ...feed.describe(), ...assembly.describe() }),
+    problems: () => [...feed.problems(), ...(isWarm ? [] : ['keys are being fetched'])],
     ...(values.health === undefined ? {} : { health: values.health }),
     ...(values['admin-socket'] === undefined ? {} : { adminSocket: file(values['admin-socket']) }),
     ...(values['max-memory'] === undefined ? {} : { maxMemoryBytes: values['max-memory'] }),
@@ -62,24 +66,38 @@ async function serve(values: SidecarValues, cwd: string, signal: AbortSignal): P
     telemetry,
     clock: Date.now,
     random: Math.random,
+    source: isCluster ? 'kubernetes' : 'files',
     publish: generation => proxy.publish(generation),
     ...(values['mesh-certificate'] === undefined
       ? {}
       : { meshCertificate: { certificateFile: file(values['mesh-certificate']), keyFile: file(values['mesh-key']) } }),
   });
-  telemetry.onExposition(() => assembly.refreshMetrics());
-  const source = createFilesSource({
-    directory: file(values.config),
-    log,
-    defaultNamespace: values.namespace ?? 'default',
+  const feed = await openFeed({
+    ...{ values, io, log, metrics, clock: Date.now, random: Math.random },
+    enforced: () => ({ ...assembly.enforced(), appExposed: [], wouldDeny: wouldDeny.counts() }),
+  });
+  telemetry.onExposition(() => {
+    assembly.refreshMetrics();
+    feed.refreshMetrics();
   });
   let stopTrimming = (): void => undefined;
-  try {
-    await source.start(resources => assembly.accept(resources));
+  let isWarm = false;
+  const warmUp = async (): Promise<void> => {
     await assembly.ready(KEYS_WITHIN_MS);
-    // Before the first connection: nobody waits for it.
+    if (isWarm) return;
+    isWarm = true;
     stopTrimming = keepTrimmed();
     allowOptimizing();
+  };
+  try {
+    await feed.start(resources => {
+      const outcome = assembly.accept(resources);
+      // In a pod the health port says what is waited for, so it is open before the first policy is there.
+      if (isCluster && outcome !== undefined && resources.rehearsal !== true && !isWarm) void warmUp();
+      return outcome;
+    });
+    // Before the first connection: nobody waits for it.
+    if (!isCluster) await warmUp();
     await proxy.start();
     await waitFor(signal);
     log.info({}, 'stopping: what is in flight may end');
@@ -91,7 +109,7 @@ async function serve(values: SidecarValues, cwd: string, signal: AbortSignal): P
     return EXIT.unavailable;
   } finally {
     stopTrimming();
-    await source.stop();
+    await feed.stop();
     await assembly.close();
     telemetry.close();
     telemetry.flush();

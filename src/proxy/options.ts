@@ -58,6 +58,8 @@ export interface ProxyDeps {
   readonly explain?: (request: unknown) => Promise<unknown>;
   /** Public keys (JWK) by which signed contexts are verified. */
   readonly publicKeys?: () => readonly object[];
+  /** What else keeps the sidecar from being ready; fixed words and names of objects, never a secret. */
+  readonly problems?: () => readonly string[];
   /** What else status shows: key ages, violations, audits. Never a secret. */
   readonly describe?: () => Readonly<Record<string, unknown>>;
 }

@@ -56,6 +56,7 @@ export function createProxy(deps: ProxyDeps): Proxy {
 
   const findProblems = (): readonly string[] => [
     ...(current === undefined ? ['no policy is loaded'] : []),
+    ...(deps.problems?.() ?? []),
     ...ingress.problems(),
     ...([...ingress.listeners()].every(({ ready }) => ready) ? [] : ['a certificate of a listener is missing']),
     ...(state.draining ? ['draining'] : []),

@@ -208,11 +208,12 @@ export function createKubernetesSource(options: KubernetesSourceOptions): Kubern
       if (inForce !== undefined) return [];
       const podProblem = labels.problem();
       const away = watches.status().filter(({ kind }) => !watches.isSynced(kind));
-      return [
+      const problems = [
         ...(podProblem === undefined || labels.current() !== undefined ? [] : [`PodLabelsMissing: ${podProblem}`]),
         ...away.map(({ kind, problem }) => `ApiServerUnavailable: ${kind}: ${problem ?? 'not listed yet'}`),
         ...(missing.length === 0 ? [] : [describeMissing(missing, controllerProblem)]),
       ];
+      return problems.length > 0 ? problems : ['the configuration is being read'];
     },
     status: () => ({
       from: inForce?.from ?? 'none',

@@ -57,6 +57,11 @@ export const CATALOGUE: ReadonlyMap<string, MetricDefinition> = new Map([
     counter('Configurations with errors, of which the last good parts stay in force'),
   ],
   ['sallyport_watch_connected', gauge('1 while the API server’s changes are being watched', 'resource')],
+  [
+    'sallyport_sync_age_seconds',
+    gauge('Time since the API server was being watched (0: it is), and since the controller was last heard', 'from'),
+  ],
+  ['sallyport_controller_connected', gauge('1 while the material stream is open')],
   ['sallyport_watch_relists_total', counter('Lists after the first, by watched resource', 'resource')],
   ['sallyport_connections', gauge('Open client connections')],
   ['sallyport_refused_connections_total', counter('Connections closed before a request', 'reason')],
