@@ -69,6 +69,24 @@ describe('allowances (S9)', () => {
     assert.equal(findOpening(allowed(policy('{excludePorts: [9090]}')), 0), undefined);
   });
 
+  const unplaced: Readonly<Record<string, string>> = {
+    'an Api that names a port which the pod does not have': 'podSelector: {matchLabels: {app: fleet}}, port: web',
+    'an invalid Api that says no port': 'podSelector: {matchLabels: {app: fleet}}',
+    'an invalid Api that says nothing': '',
+  };
+  for (const [what, spec] of Object.entries(unplaced)) {
+    it(`open no port while there is ${what}: it may mean any`, () => {
+      const text = `${policy(OPEN)}kind: Api\nmetadata: {name: lost}\nspec: {${spec}}\n`;
+      assert.equal(findOpening(allowed(text), 0), undefined);
+      assert.ok(!compileYaml(text).snapshot.notices.some(notice => notice.includes('open')));
+    });
+  }
+
+  it('open ports in spite of an Api of other pods', () => {
+    const text = `${policy(OPEN)}kind: Api\nmetadata: {name: b}\nspec: {podSelector: {matchLabels: {app: b}}, port: web}\n`;
+    assert.notEqual(findOpening(allowed(text), 0), undefined);
+  });
+
   it('of several, the one that ends last opens', () => {
     const two = allowed(policy(`{defaultAction: Allow, until: 2026-01-01T00:00:00Z}, ${OPEN}`));
     assert.equal(findOpening(two, 0)?.until, END);

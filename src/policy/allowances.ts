@@ -24,6 +24,10 @@ export function listAllowances(
     }));
 }
 
+/** While an Api of the workload may mean any port, none is known to be without one. */
+export const closePorts = (allowances: readonly AllowancePlan[]): readonly AllowancePlan[] =>
+  allowances.map(allowance => ({ ...allowance, opensUnselectedPorts: false }));
+
 /** `now` in milliseconds since the epoch. An allowance ends at its `until` by itself. */
 export const isInForce = ({ until }: AllowancePlan, now: number): boolean => now < until;
 
@@ -47,5 +51,6 @@ export function describeAllowance(allowance: AllowancePlan): string {
     ...(privilegedContainers ? ['privileged containers are let in'] : []),
   ];
   const end = until === Infinity ? '' : ` until ${new Date(until).toISOString()}`;
-  return `ClusterAuthPolicy ${policy} allows${end}: ${parts.join('; ')}`;
+  const what = parts.length === 0 ? 'nothing while an Api of this workload may mean any port' : parts.join('; ');
+  return `ClusterAuthPolicy ${policy} allows${end}: ${what}`;
 }

@@ -1,6 +1,7 @@
 /** compileSnapshot: resources in, one immutable Snapshot out. Bad objects are violations, never exceptions (S6). */
 import type { SallyportObject } from '../api/kinds/index.ts';
 import type { InvalidObject, ObjectKey } from '../api/object.ts';
+import { closePorts } from './allowances.ts';
 import type { ApiDraft } from './apis.ts';
 import { compileErrors } from './errors-plan.ts';
 import type { Group } from './groups.ts';
@@ -96,7 +97,9 @@ export function compileSnapshot(input: CompileInput): CompileOutput {
   });
   const plans = pickNamed(known, served, policies);
   const subscriptions = pickSubscriptions(settled, served, policies);
-  const snapshot = freeze(input, { listeners, plans, subscriptions, policies, errors, served, report });
+  const unplaced = held.some(({ port }) => port === undefined) || apis.unplaced;
+  const allowances = unplaced ? closePorts(policies.allowances) : policies.allowances;
+  const snapshot = freeze(input, { listeners, plans, subscriptions, policies, allowances, errors, served, report });
   return {
     snapshot,
     remembered: {
@@ -141,6 +144,7 @@ interface Parts {
   readonly plans: Supporting;
   readonly subscriptions: SubscriptionSet;
   readonly policies: PolicySet;
+  readonly allowances: Snapshot['allowances'];
   readonly errors: ErrorsPlan;
   readonly served: readonly ServedApi[];
   readonly report: Report;
@@ -148,7 +152,7 @@ interface Parts {
 
 function freeze(
   input: CompileInput,
-  { listeners, plans, subscriptions, policies, errors, served, report }: Parts,
+  { listeners, plans, subscriptions, policies, allowances, errors, served, report }: Parts,
 ): Snapshot {
   const used = new Set(served.flatMap(({ draft }) => policies.policiesOf(draft)));
   return {
@@ -162,9 +166,9 @@ function freeze(
     credentials: plans.credentials,
     subscriptions,
     counters: collectCounters(served),
-    allowances: policies.allowances,
+    allowances,
     errorsBeforeMatch: errors,
-    notices: collectNotices([...used], plans, listeners, policies.allowances),
+    notices: collectNotices([...used], plans, listeners, allowances),
     violations: report.violations,
   };
 }

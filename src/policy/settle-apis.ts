@@ -32,6 +32,8 @@ export interface SettledApis {
   readonly fresh: ReadonlySet<string>;
   readonly kept: Remembered['apis'];
   readonly borrowed: readonly Supporting[];
+  /** An invalid one selects this workload, and nobody knows on which port. */
+  readonly unplaced: boolean;
 }
 
 /** Each Api of the namespace: as it is, as it last was when it was good, or as a shadow that answers 503 (S6). */
@@ -42,6 +44,7 @@ export function settleApis(context: SettleContext): SettledApis {
   const shadows: ApiDraft[] = [];
   const fresh = new Set<string>();
   const kept = new Map<string, LastApi>();
+  let unplaced = false;
   for (const object of inventory.all('Api').filter(({ meta }) => meta.namespace === workload.namespace)) {
     const id = identify(object);
     // A named port of another workload cannot be resolved here, and need not be.
@@ -55,7 +58,11 @@ export function settleApis(context: SettleContext): SettledApis {
     } else if (last !== undefined) {
       known.push(last.draft);
       kept.set(id, last);
-    } else shadows.push(...shadowApi(object, ports));
+    } else {
+      const shadow = shadowApi(object, ports);
+      shadows.push(...shadow);
+      unplaced ||= shadow.length === 0 && selects(object, workload.labels);
+    }
   }
   for (const [id, last] of remembered.apis) {
     if (!invalidIds.has(id) || fresh.has(id) || kept.has(id)) continue;
@@ -68,6 +75,7 @@ export function settleApis(context: SettleContext): SettledApis {
     shadows: shadows.filter(({ object }) => selects(object, workload.labels)),
     fresh,
     kept,
+    unplaced,
     borrowed: [...kept.values()].map(({ plans }) => plans),
   };
 }

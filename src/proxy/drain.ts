@@ -12,17 +12,17 @@ export async function endConnections(ingress: Ingress, timeoutMs: number): Promi
   ingress.stop();
   closeIdle(ingress);
   await untilEmpty(ingress, timeoutMs);
-  for (const { connections } of ingress.listeners()) for (const connection of connections) connection.reset();
+  for (const connection of ingress.connections()) connection.reset();
   // Sockets tell of their end in a later turn.
   await untilEmpty(ingress, 1000);
 }
 
 function closeIdle(ingress: Ingress): void {
-  for (const { connections } of ingress.listeners()) for (const connection of connections) connection.closeIdle();
+  for (const connection of ingress.connections()) connection.closeIdle();
 }
 
 function untilEmpty(ingress: Ingress, timeoutMs: number): Promise<void> {
-  const isEmpty = (): boolean => [...ingress.listeners()].every(({ connections }) => connections.size === 0);
+  const isEmpty = (): boolean => ingress.connections()[Symbol.iterator]().next().done === true;
   if (isEmpty() || timeoutMs <= 0) return Promise.resolve();
   return new Promise(resolve => {
     const end = (): void => {

@@ -31,7 +31,7 @@ export function forward(permit: Permit, permitted: Permitted): void {
     return exchange.fail('BodyTooLarge');
   }
   const credential = pipeline.certificateCredential;
-  const reached = client.shared.pools.find(active.generation, api.app, active.plan.port, credential);
+  const reached = client.shared.pools.find(active.generation, api.app, active.plan.port, client.dialled, credential);
   if ('reason' in reached) return exchange.fail(reached.reason);
   const send = (presented?: PresentedHeader): void =>
     exchange.send({

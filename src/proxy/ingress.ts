@@ -8,9 +8,18 @@ import { createRefusals } from './refusals.ts';
 import { createServerSocket } from './server-socket.ts';
 import type { Shared } from './shared.ts';
 
+export interface OpenConnection {
+  readonly closed: boolean;
+  /** Closes it if nothing is in flight. */
+  closeIdle(): void;
+  reset(): void;
+}
+
 export interface Ingress {
   /** One for each port that is served, or still has connections. */
   listeners(): Iterable<Listener>;
+  /** Of clients, judged or let pass by an allowance. */
+  connections(): Iterable<OpenConnection>;
   /** Why the sidecar is not ready, beside certificates; empty: nothing is missing. Said to whoever asks the health port. */
   problems(): readonly string[];
   /** @throws a sentence when an address cannot be bound that must be. */
@@ -20,6 +29,8 @@ export interface Ingress {
   stop(): void;
   /** Bound ones. */
   addresses(): readonly AddressInfo[];
+  /** Ports on which the app can be reached past the sidecar (AppExposed); empty where nothing can come past. */
+  exposedPorts(): readonly number[];
   /** Members for status. */
   status(): Readonly<Record<string, unknown>>;
 }
@@ -48,6 +59,9 @@ export function createFixedIngress(addresses: readonly ListenAddress[], shared: 
   let current: Generation | undefined;
   return {
     listeners: () => listeners,
+    *connections() {
+      for (const { connections } of listeners) yield* connections;
+    },
     problems: () => listeners.filter(({ unserved }) => unserved).map(describeUnserved),
     start: async () => {
       await Promise.all(entries.map(({ socket }) => socket.start()));
@@ -65,12 +79,17 @@ export function createFixedIngress(addresses: readonly ListenAddress[], shared: 
       }
     },
     addresses: () => entries.flatMap(({ socket }) => socket.address ?? []),
+    exposedPorts: () => [],
     status: () => ({ listeners: entries.map(({ socket, listener }) => describeListener(listener, socket.address)) }),
   };
 }
 
 /** Why the sidecar is not ready; holds nothing but what the command line says. */
 export const describeUnserved = ({ name }: Listener): string => `no Api serves ${name}`;
+
+/** S6: a port whose Apis cannot be parsed. A port without any is no problem where connections are intercepted: it is closed. */
+export const describeHeld = (listeners: Iterable<Listener>): string[] =>
+  [...listeners].filter(({ active }) => active?.plan.held === true).map(({ name }) => `no valid Api serves ${name}`);
 
 export function describeListener(
   { active, connections, ready }: Listener,

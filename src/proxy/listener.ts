@@ -5,6 +5,7 @@ import { foldName } from '../http/head.ts';
 import { DEFAULT_LIMITS } from '../policy/default-limits.ts';
 import type { ListenerPlan, Snapshot } from '../policy/model.ts';
 import type { Peer } from '../trust/trust.ts';
+import { createAdmission } from './admission.ts';
 import { ClientConnection, type ClientSocket } from './client-connection.ts';
 import { foldAddress } from './client-address.ts';
 import type { Generation } from './generation.ts';
@@ -69,8 +70,7 @@ export interface ListenerOptions {
 export function createListener({ name, findPlan, shared, refusals }: ListenerOptions): Listener {
   const { log } = shared.telemetry;
   const connections = new Set<ClientConnection>();
-  const perPeer = new Map<string, number>();
-  const sockets = new Set<Socket>();
+  const admission = createAdmission();
   let active: ActiveListener | undefined;
   let acceptor: TlsAcceptor | undefined;
   let published = false;
@@ -89,28 +89,9 @@ export function createListener({ name, findPlan, shared, refusals }: ListenerOpt
   const admit = (socket: Socket): boolean => {
     if (published && active === undefined) refuse(socket, 'NoApi');
     else if (shared.state.overloaded) refuse(socket, 'Overloaded');
-    else if (sockets.size >= listener.limits.connections) refuse(socket, 'Connections');
-    else {
-      sockets.add(socket);
-      socket.once('close', () => sockets.delete(socket));
-      return true;
-    }
+    else if (admission.admitSocket(socket, listener.limits)) return true;
+    else refuse(socket, 'Connections');
     return false;
-  };
-
-  const admitPeer = (socket: Socket, peer: string): boolean => {
-    const fromPeer = perPeer.get(peer) ?? 0;
-    if (fromPeer >= listener.limits.perPeerConnections) {
-      refuse(socket, 'PerPeerConnections');
-      return false;
-    }
-    perPeer.set(peer, fromPeer + 1);
-    socket.once('close', () => {
-      const left = (perPeer.get(peer) ?? 1) - 1;
-      if (left === 0) perPeer.delete(peer);
-      else perPeer.set(peer, left);
-    });
-    return true;
   };
 
   const acceptTls = (arrival: Arrival): void => {
@@ -125,7 +106,10 @@ export function createListener({ name, findPlan, shared, refusals }: ListenerOpt
   /** Who it is, is known now. True: TLS has taken the socket, and reads on below it. */
   const welcome = (arrival: Arrival): boolean => {
     const { raw, peer } = arrival;
-    if (!admitPeer(raw, peer)) return false;
+    if (!admission.admitPeer(raw, peer, listener.limits)) {
+      refuse(raw, 'PerPeerConnections');
+      return false;
+    }
     const tls = active?.plan.tls;
     if (tls?.mode === 'Terminate') {
       acceptTls(arrival);
@@ -154,7 +138,7 @@ export function createListener({ name, findPlan, shared, refusals }: ListenerOpt
       return acceptor?.ready ?? true;
     },
     get sockets() {
-      return sockets.size;
+      return admission.sockets.size;
     },
     publish: generation => {
       published = true;
@@ -180,7 +164,7 @@ export function createListener({ name, findPlan, shared, refusals }: ListenerOpt
     stop: () => {
       // Whoever has not even finished a handshake has nothing in flight.
       const served = new Set([...connections].map(connection => connection.raw));
-      for (const socket of sockets) if (!served.has(socket)) socket.destroy();
+      for (const socket of admission.sockets) if (!served.has(socket)) socket.destroy();
     },
     forget: connection => void connections.delete(connection),
   };

@@ -1,5 +1,6 @@
 /** What the data path is given: addresses, limits of the process, and the outside world as arguments. */
 import type { ProbeReplay } from '../api/probe-replay.ts';
+import type { FindDestination } from '../interception/original-destination.ts';
 import type { ResolveRule } from '../outbound/resolve.ts';
 import type { Memory } from './memory-watch.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
@@ -29,9 +30,25 @@ export interface MovedProbes {
   /** Explicit interception: the pod's addresses are the sidecar's, the app listens at loopback. */
   readonly appOnLoopback: boolean;
 }
+/** How connections to the pod come in, instead of by `--listen`. The Api of a port is that of the port that was dialled. */
+export type Interception =
+  | {
+      /** Rules of the kernel bring every connection to one port. */
+      readonly mode: 'transparent';
+      readonly port: number;
+      readonly findDestination: FindDestination;
+    }
+  | {
+      /** No rules: the sidecar listens at the pod's addresses, the app at 127.0.0.1, both at the Api's port. */
+      readonly mode: 'explicit';
+      readonly podAddresses: readonly string[];
+      readonly readFile: (path: string) => Promise<string>;
+    };
 
 export interface ProxyDeps {
   readonly listen: readonly ListenAddress[];
+  /** Absent: `listen` says where connections come in. */
+  readonly interception?: Interception;
   readonly apps: readonly AppAddress[];
   /** `--resolve`, for `app.url`. */
   readonly resolve: readonly ResolveRule[];

@@ -3,16 +3,26 @@ import type { Reason } from '../api/reasons.ts';
 import type { ObjectKey } from '../api/object.ts';
 import type { AppPlan } from '../policy/model.ts';
 import type { Log } from '../telemetry/telemetry.ts';
+import type { FindPlace } from './app-place.ts';
 import { findTarget, type AppTarget } from './app-target.ts';
 import type { AppCertificate, Generation } from './generation.ts';
-import type { AppAddress, ProxyDeps, SocketAddress } from './options.ts';
+import type { ProxyDeps, SocketAddress } from './options.ts';
 import { createPool, type Pool, type PoolDeps } from './pool.ts';
 
 export type Reached = { readonly target: AppTarget; readonly pool: Pool } | { readonly reason: Reason };
 
 export interface Pools {
-  /** The app of a route in this generation, with the certificate credential that applies (S5). */
-  find(generation: Generation, app: AppPlan, apiPort: number, credential: ObjectKey | undefined): Reached;
+  /**
+   * The app of a route in this generation, with the certificate credential that applies (S5). `port` is the Api's, `dialled`
+   * the pod's address that the client connected to, where that matters.
+   */
+  find(
+    generation: Generation,
+    app: AppPlan,
+    port: number,
+    dialled: string | undefined,
+    credential: ObjectKey | undefined,
+  ): Reached;
   markStale(): void;
   close(): void;
   count(): { readonly idle: number; readonly open: number };
@@ -23,9 +33,24 @@ interface Remembered {
   readonly reached: Reached;
 }
 
-export function createPools(deps: Pick<ProxyDeps, 'apps' | 'resolve'> & { readonly log: Log } & PoolDeps): Pools {
+interface Place {
+  readonly port: number;
+  readonly dialled: string | undefined;
+  readonly credential: ObjectKey | undefined;
+  readonly text: string;
+}
+
+export interface PoolsDeps extends PoolDeps {
+  readonly findPlace: FindPlace;
+  readonly resolve: ProxyDeps['resolve'];
+  readonly log: Log;
+}
+
+export function createPools(deps: PoolsDeps): Pools {
   const pools = new Map<string, Pool>();
   const remembered = new WeakMap<Generation, Map<AppPlan, Map<string, Remembered>>>();
+  /** Most requests come for the same place as the one before. */
+  let last: Place = { port: 0, dialled: undefined, credential: undefined, text: '' };
 
   const findPool = (target: AppTarget): Pool => {
     let pool = pools.get(target.key);
@@ -35,8 +60,12 @@ export function createPools(deps: Pick<ProxyDeps, 'apps' | 'resolve'> & { readon
     }
     return pool;
   };
-  const reach = (generation: Generation, app: AppPlan, port: number, certificate: AppCertificate | undefined) => {
-    const address = findAddress(deps.apps, port);
+  const reach = (
+    generation: Generation,
+    app: AppPlan,
+    address: SocketAddress | undefined,
+    certificate: AppCertificate | undefined,
+  ) => {
     const found = findTarget({
       app,
       material: generation.material,
@@ -50,18 +79,20 @@ export function createPools(deps: Pick<ProxyDeps, 'apps' | 'resolve'> & { readon
   };
 
   return {
-    find: (generation, app, port, credential) => {
+    find: (generation, app, port, dialled, credential) => {
       const { credentials } = generation;
       const certificate = credential === undefined ? undefined : credentials.clientCertificate(credential, app.host);
       // A mesh certificate that is missing must not turn into a call without one.
       if (credential !== undefined && certificate === undefined) return { reason: 'CredentialUnavailable' };
       const byApp = getOrMake(remembered, generation, () => new Map<AppPlan, Map<string, Remembered>>());
       const byPlace = getOrMake(byApp, app, () => new Map<string, Remembered>());
-      const place = credential === undefined ? `${port}` : `${port} ${credential}`;
-      const known = byPlace.get(place);
+      if (last.port !== port || last.dialled !== dialled || last.credential !== credential) {
+        last = { port, dialled, credential, text: `${port} ${dialled ?? ''} ${credential ?? ''}` };
+      }
+      const known = byPlace.get(last.text);
       if (known !== undefined && known.certificate === certificate) return known.reached;
-      const reached = reach(generation, app, port, certificate);
-      byPlace.set(place, { certificate, reached });
+      const reached = reach(generation, app, deps.findPlace(app, port, dialled), certificate);
+      byPlace.set(last.text, { certificate, reached });
       return reached;
     },
     markStale: () => {
@@ -82,11 +113,6 @@ export function createPools(deps: Pick<ProxyDeps, 'apps' | 'resolve'> & { readon
       return { idle, open };
     },
   };
-}
-
-/** Where `--app` says that the app of an Api's port listens. */
-export function findAddress(apps: readonly AppAddress[], port: number): SocketAddress | undefined {
-  return apps.find(app => app.apiPort === port) ?? apps.find(app => app.apiPort === undefined);
 }
 
 function getOrMake<K extends object, V>(

@@ -1,16 +1,19 @@
 /** The data path as a whole: starts listeners, publishes generations, drains, stops. */
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Server } from 'node:net';
 import { MOST_TIMEOUT_MS } from '../api/probe-replay.ts';
 import { createAddressGuard, createGuardedLookup } from '../outbound/address.ts';
 import { bindAdminSocket, createAdminHandler } from './admin.ts';
+import { createPlaceFinder } from './app-place.ts';
 import { createAnnouncer } from './announce.ts';
 import { explainBinding, showAddress } from './binding.ts';
 import { endConnections } from './drain.ts';
 import type { Generation } from './generation.ts';
 import { createHealthHandler } from './health.ts';
-import { createFixedIngress } from './ingress.ts';
+import { createFixedIngress, type Ingress } from './ingress.ts';
+import { createInterceptedIngress } from './intercepted-ingress.ts';
 import { createMemoryWatch } from './memory-watch.ts';
 import type { MovedProbes, ProxyDeps, SocketAddress } from './options.ts';
+import { createPodIngress } from './pod-ingress.ts';
 import { createPools } from './pools.ts';
 import { createProbeReplays, type ReplayProbe } from './probe-replays.ts';
 import { createProbeTargets } from './probe-target.ts';
@@ -34,6 +37,8 @@ export interface Proxy {
   /** Of the listeners, in the order of `deps.listen`; empty before start. */
   addresses(): readonly AddressInfo[];
   readonly healthAddress: AddressInfo | undefined;
+  /** Ports on which the app can be reached past the sidecar (AppExposed): explicit interception only. */
+  exposedPorts(): readonly number[];
 }
 
 /** A replayed probe takes as long as the app does, up to the probe's own timeout. */
@@ -48,11 +53,15 @@ export function createProxy(deps: ProxyDeps): Proxy {
   const shared = createShared(deps, state);
   const { pools, sweep } = shared;
   const { log, metrics } = deps.telemetry;
-  const ingress = createFixedIngress(deps.listen, shared);
+  const ingress = openIngress(deps, shared, () => health.server.address());
   let current: Generation | undefined;
   let started = false;
   let stopping = false;
-  const announcer = createAnnouncer(deps.apps, log);
+  const announcer = createAnnouncer({
+    findPlace: createPlaceFinder(deps),
+    intercepted: deps.interception !== undefined,
+    log,
+  });
 
   const findProblems = (): readonly string[] => [
     ...(current === undefined ? ['no policy is loaded'] : []),
@@ -102,7 +111,7 @@ export function createProxy(deps: ProxyDeps): Proxy {
   sweep.add({
     sweep: () => {
       let count = 0;
-      for (const { connections } of ingress.listeners()) count += connections.size;
+      for (const connection of ingress.connections()) if (!connection.closed) count++;
       metrics.gauge('sallyport_connections', count);
     },
   });
@@ -144,6 +153,7 @@ export function createProxy(deps: ProxyDeps): Proxy {
     },
     status,
     addresses: () => ingress.addresses(),
+    exposedPorts: () => ingress.exposedPorts(),
     get healthAddress() {
       const address = health.server.address();
       return typeof address === 'object' && address !== null ? address : undefined;
@@ -156,9 +166,23 @@ const createReplay = (
   { monotonic }: ProxyDeps,
   current: () => Generation | undefined,
 ): ReplayProbe => createProbeReplays({ replays: probes.replays, find: createProbeTargets(probes, current), monotonic });
+function openIngress(deps: ProxyDeps, shared: Shared, healthAddress: () => ReturnType<Server['address']>): Ingress {
+  const { interception, listen } = deps;
+  switch (interception?.mode) {
+    case 'transparent':
+      return createInterceptedIngress(interception, shared);
+    case 'explicit':
+      return createPodIngress(interception, shared, () => {
+        const address = healthAddress();
+        return typeof address === 'object' && address !== null ? [address] : [];
+      });
+    case undefined:
+      return createFixedIngress(listen, shared);
+  }
+}
 
 function createShared(deps: ProxyDeps, state: ProxyState): Shared {
-  const { monotonic, clock, telemetry, apps, resolve } = deps;
+  const { monotonic, clock, telemetry, resolve } = deps;
   const sweep = createSweep(monotonic, error => {
     // Reading the resident size fails when descriptors have run out.
     telemetry.log.warn({ error: error instanceof Error ? error.name : typeof error }, 'a periodic check failed');
@@ -166,10 +190,11 @@ function createShared(deps: ProxyDeps, state: ProxyState): Shared {
   const isForbidden = createAddressGuard();
   const readBuffer = Buffer.allocUnsafeSlow(READ_BYTES);
   const dialling = { isForbidden, lookup: createGuardedLookup(isForbidden), readBuffer };
-  const pools = createPools({ apps, resolve, dialling, monotonic, sweep, log: telemetry.log });
+  const findPlace = createPlaceFinder(deps);
+  const pools = createPools({ findPlace, resolve, dialling, monotonic, sweep, log: telemetry.log });
   const ids = createRequestIds(deps.randomBytes);
   const names = createNameTable();
-  return { telemetry, clock, monotonic, ids, pools, sweep, state, names, date: createDate(clock) };
+  return { telemetry, clock, monotonic, ids, pools, dialling, sweep, state, names, date: createDate(clock) };
 }
 
 function bindHealth({ server }: ServicePort, { host, port }: SocketAddress): Promise<void> {

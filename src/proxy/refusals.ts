@@ -3,6 +3,12 @@ import type { Telemetry } from '../telemetry/telemetry.ts';
 
 export type RefusedWhy =
   | 'NoApi'
+  /** A redirected connection does not tell where it was to go. */
+  | 'NoOriginalDestination'
+  /** It was to go to an address that is none of this pod's. */
+  | 'ForeignDestination'
+  /** It was to go to the sidecar's own port. */
+  | 'SidecarPort'
   | 'Connections'
   | 'PerPeerConnections'
   | 'Overloaded'

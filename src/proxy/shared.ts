@@ -1,6 +1,7 @@
 /** What every listener, connection and exchange of one proxy has in common. */
 import type { NameTable } from '../http/message.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
+import type { DialDeps } from './dial.ts';
 import type { Pools } from './pools.ts';
 import type { RequestIds } from './request-id.ts';
 import type { Sweep } from './sweep.ts';
@@ -21,6 +22,7 @@ export interface Shared {
   readonly monotonic: () => number;
   readonly ids: RequestIds;
   readonly pools: Pools;
+  readonly dialling: DialDeps;
   readonly sweep: Sweep;
   readonly state: ProxyState;
   /** Header names that were met, classified once for all connections. */

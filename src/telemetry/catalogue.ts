@@ -66,6 +66,11 @@ export const CATALOGUE: ReadonlyMap<string, MetricDefinition> = new Map([
   ['sallyport_connections', gauge('Open client connections')],
   ['sallyport_refused_connections_total', counter('Connections closed before a request', 'reason')],
   [
+    'sallyport_allowed_connections_total',
+    counter('Connections passed unjudged to ports without an Api, by the ClusterAuthPolicy that allows it', 'policy'),
+  ],
+  ['sallyport_app_exposed_ports', gauge('Ports on which the app can be reached past the sidecar (explicit mode)')],
+  [
     'sallyport_event_loop_lag_seconds',
     histogram('How late a timer of half a second fires', [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5]),
   ],
