@@ -1,4 +1,6 @@
 /** The options of `sallyport sidecar` and the grammars of their values. */
+import { isIP } from 'node:net';
+import { PORTS } from '../api/names.ts';
 import type { Io } from './io.ts';
 import type { AppAddress, ListenAddress, SocketAddress } from '../proxy/options.ts';
 import type { ResolveRule } from '../outbound/resolve.ts';
@@ -68,9 +70,23 @@ const options = {
     placeholder: '[PORT=]ADDRESS:PORT',
     description: 'Where to accept connections; PORT= names the Api’s port where it is another. Repeatable.',
   }),
+  interception: parsedOption(readInterception, {
+    placeholder: 'transparent|explicit',
+    description:
+      'Instead of --listen, in a pod. transparent: the rules of `sallyport init` bring every connection, and the port that the client dialled selects the Api. explicit: no rules; listens at --pod-ips on the port of each Api, and the app listens on 127.0.0.1.',
+  }),
+  'proxy-port': numberOption(
+    { min: 1, max: 65535, fallback: PORTS.proxy },
+    { placeholder: 'PORT', description: 'Where the rules of `sallyport init` bring connections.' },
+  ),
+  'pod-ips': parsedOption(readAddresses, {
+    placeholder: 'ADDRESS,…',
+    description: 'Addresses of the pod, for --interception explicit.',
+  }),
   app: parsedListOption(readListen, {
     placeholder: '[PORT=]ADDRESS:PORT',
-    description: 'Where the app listens. Repeatable; not needed where every Api has app.url.',
+    description:
+      'Where the app listens. Repeatable; not needed where every Api has app.url, nor with --interception, where the app is at the port and address that the client dialled, or on loopback where its Api says so.',
   }),
   resolve: parsedListOption(readResolve, {
     placeholder: 'HOST[:PORT]=ADDRESS[:PORT]',
@@ -136,7 +152,17 @@ export function findProblems(values: SidecarValues, env: Io['env']): string[] {
     problems.push('--config is missing: name the folder of manifests');
   }
   if (source === 'kubernetes') problems.push(...findClusterProblems(values, env));
-  if (values.listen.length === 0) problems.push('--listen is missing: say where to accept connections');
+  if (values.interception === undefined && values.listen.length === 0) {
+    problems.push('--listen is missing: say where to accept connections');
+  }
+  if (values.interception !== undefined && values.listen.length > 0) {
+    problems.push(
+      '--listen and --interception exclude each other: where connections are intercepted, Apis say the ports',
+    );
+  }
+  if (values.interception === 'explicit' && values['pod-ips'] === undefined) {
+    problems.push('--pod-ips is missing: --interception explicit listens at the addresses of the pod');
+  }
   if ((values['mesh-certificate'] === undefined) !== (values['mesh-key'] === undefined)) {
     problems.push('--mesh-certificate and --mesh-key belong together');
   }
@@ -209,6 +235,17 @@ function readListen(text: string): ListenAddress & AppAddress {
   const at = text.indexOf('=');
   if (at < 0) return readSocketAddress(text, text);
   return { ...readSocketAddress(text.slice(at + 1), text), apiPort: readPort(text.slice(0, at), text) };
+}
+
+function readInterception(text: string): 'transparent' | 'explicit' {
+  if (text === 'transparent' || text === 'explicit') return text;
+  throw new UsageProblem(`is ${quote(text)}; must be one of transparent, explicit`);
+}
+
+function readAddresses(text: string): readonly string[] {
+  const addresses = text.split(',').map(part => part.trim());
+  if (addresses.every(address => isIP(address) !== 0)) return addresses;
+  throw new UsageProblem(`is ${quote(text)}; must be addresses of the pod, separated by commas`);
 }
 
 function readHealth(text: string): SocketAddress {

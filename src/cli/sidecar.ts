@@ -8,6 +8,7 @@ import { createLineOutput } from '../telemetry/line-output.ts';
 import { LOG_LEVELS } from '../telemetry/log.ts';
 import { createAssembly } from './assembly.ts';
 import { openFeed } from './feed.ts';
+import { chooseInterception, listAuthorities } from './interception.ts';
 import { EXIT, type Io, type RunCommand } from './io.ts';
 import { allowOptimizing } from './optimizing.ts';
 import { reportUsage, runCommandLine } from './options.ts';
@@ -36,8 +37,10 @@ async function serve(values: SidecarValues, io: Io, signal: AbortSignal): Promis
   const isCluster = findSource(values, io.env) === 'kubernetes';
   const fetcher = createFetcher({ resolve: values.resolve, log });
   const file = (name: string | undefined): string => resolve(io.cwd, name ?? '');
+  const interception = chooseInterception(values);
   const proxy = createProxy({
     listen: values.listen,
+    ...(interception === undefined ? {} : { interception }),
     apps: values.app,
     resolve: values.resolve,
     telemetry: wouldDeny.telemetry,
@@ -59,8 +62,7 @@ async function serve(values: SidecarValues, io: Io, signal: AbortSignal): Promis
       namespace: values.namespace ?? 'default',
       labels: values['workload-labels'] ?? {},
       ports: values['container-ports'] ?? {},
-      appAuthorities: port =>
-        values.app.filter(({ apiPort = port }) => apiPort === port).map(({ host, port: at }) => `${host}:${at}`),
+      appAuthorities: port => listAuthorities(values, port),
     },
     fetcher,
     telemetry,
@@ -74,7 +76,7 @@ async function serve(values: SidecarValues, io: Io, signal: AbortSignal): Promis
   });
   const feed = await openFeed({
     ...{ values, io, log, metrics, clock: Date.now, random: Math.random },
-    enforced: () => ({ ...assembly.enforced(), appExposed: [], wouldDeny: wouldDeny.counts() }),
+    enforced: () => ({ ...assembly.enforced(), appExposed: proxy.exposedPorts(), wouldDeny: wouldDeny.counts() }),
   });
   telemetry.onExposition(() => {
     assembly.refreshMetrics();

@@ -36,7 +36,10 @@ export function createAnnouncer({ findPlace, intercepted, log }: AnnouncerOption
     const plan = listener.active?.plan;
     if (plan !== undefined && !listener.unserved) warnOfMissingApps(plan, findPlace, log);
     else if (!intercepted || listener.active !== undefined) {
-      log.warn({ listen: listener.name }, `${describeUnserved(listener)}: ${findCause(generation, listener.name)}`);
+      log.warn(
+        { listen: listener.name },
+        `${describeUnserved(listener)}: ${findCause(generation, intercepted ? undefined : listener.name)}`,
+      );
     }
   };
   const forgetClosed = (served: ReadonlySet<string>): void => {

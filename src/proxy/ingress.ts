@@ -96,7 +96,7 @@ export function describeListener(
   address: AddressInfo | undefined,
 ): Readonly<Record<string, unknown>> {
   return {
-    address: address === undefined ? '' : `${address.address}:${address.port}`,
+    address: address === undefined ? '' : showAddress({ host: address.address, port: address.port }),
     apiPort: active?.plan.port ?? 0,
     tls: active?.plan.tls?.mode ?? 'None',
     connections: connections.size,

@@ -3,6 +3,7 @@
  * destination tells which Api it is for. A port without an Api is reset (M1) unless an allowance opens it (S9).
  */
 import type { Socket } from 'node:net';
+import type { FindDestination } from '../interception/original-destination.ts';
 import { createAllowedStreams } from './allowed-streams.ts';
 import { describeHeld, describeListener, type Ingress } from './ingress.ts';
 import type { Interception } from './options.ts';
@@ -14,12 +15,14 @@ import type { Shared } from './shared.ts';
 
 type Options = Extract<Interception, { mode: 'transparent' }>;
 
-export function createInterceptedIngress({ port: proxyPort, findDestination }: Options, shared: Shared): Ingress {
+export function createInterceptedIngress({ port: proxyPort, openDestinations }: Options, shared: Shared): Ingress {
   const { log } = shared.telemetry;
   const refusals = createRefusals(shared.telemetry, shared.monotonic);
   const refused = createRefusedPorts(log, refusals);
   const allowed = createAllowedStreams(shared, refusals);
   const ports = createPortListeners(shared, refusals);
+
+  let findDestination: FindDestination = () => ({ why: 'NoOriginalDestination' });
 
   const accept = (socket: Socket): void => {
     const found = findDestination(socket);
@@ -39,7 +42,10 @@ export function createInterceptedIngress({ port: proxyPort, findDestination }: O
       yield* allowed.connections;
     },
     problems: () => describeHeld(ports.all.values()),
-    start: () => socket.start(),
+    start: async () => {
+      findDestination = await openDestinations();
+      await socket.start();
+    },
     publish: generation => {
       ports.publish(generation);
       allowed.publish(generation);

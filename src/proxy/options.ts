@@ -36,7 +36,8 @@ export type Interception =
       /** Rules of the kernel bring every connection to one port. */
       readonly mode: 'transparent';
       readonly port: number;
-      readonly findDestination: FindDestination;
+      /** @throws a sentence where they cannot be read: nothing is accepted then. */
+      readonly openDestinations: () => Promise<FindDestination>;
     }
   | {
       /** No rules: the sidecar listens at the pod's addresses, the app at 127.0.0.1, both at the Api's port. */

@@ -226,15 +226,16 @@ function listArguments(
 }
 
 /** As a deployment tool does it: each file appears whole. */
-export async function writeFiles(folder: string, files: Files): Promise<void> {
+export async function writeFiles(folder: string, files: Files, mode = 0o600): Promise<void> {
   for (const [name, content] of Object.entries(files)) {
-    if (content === null) await unlink(join(folder, name));
-    else await writeWhole(join(folder, name), typeof content === 'string' ? content : renderManifests(content));
+    const path = join(folder, name);
+    if (content === null) await unlink(path);
+    else await writeWhole(path, typeof content === 'string' ? content : renderManifests(content), mode);
   }
 }
 
-async function writeWhole(path: string, content: string): Promise<void> {
-  await writeFile(`${path}.new`, content, { mode: 0o600 });
+async function writeWhole(path: string, content: string, mode = 0o600): Promise<void> {
+  await writeFile(`${path}.new`, content, { mode });
   await rename(`${path}.new`, path);
 }
 
