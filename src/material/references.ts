@@ -21,9 +21,11 @@ export interface Reference {
 /** What a member of this name refers to; a test holds every reference of every schema to this table. */
 export const REFERENCE_MEMBERS: Readonly<Record<string, KindName>> = {
   issuers: 'TokenIssuer',
+  issuer: 'TokenIssuer',
   trust: 'ClientTrust',
   service: 'DeviceAuthService',
   credential: 'BackendCredential',
+  subscription: 'Subscription',
 };
 
 /** Members that name a Secret of type kubernetes.io/tls. */
