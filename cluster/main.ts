@@ -14,8 +14,11 @@ import {
 import { describeEntrance } from '../test/cluster/support/machine.ts';
 import { openNode } from '../test/cluster/support/node.ts';
 import { isAlive } from '../test/cluster/support/process-mark.ts';
-import { findMissing } from '../test/cluster/support/requirements.ts';
+import { findMissing, listMissingPackages } from '../test/cluster/support/requirements.ts';
+import { importImage } from '../test/cluster/support/node-start.ts';
 import { buildParts } from './build.ts';
+import { IMAGE_NAMES, provideImage } from './images.ts';
+import { installMissing } from './install.ts';
 import { type Level, requirePart } from './parts.ts';
 
 const HELP = `npm run cluster -- COMMAND [--name NAME] [--control-plane]
@@ -26,6 +29,7 @@ const HELP = `npm run cluster -- COMMAND [--name NAME] [--control-plane]
   kubectl ARGUMENT…   kubectl of that cluster
   helm ARGUMENT…      helm of that cluster
   exec COMMAND…       a command on the node, where pods and Services have their addresses
+  image               builds Sallyport’s image and the test apps’, and makes a running node know them
   down                stops it and removes all of it
 
   --control-plane     without a node: needs no root, no pod ever runs
@@ -54,8 +58,11 @@ async function main([command = 'help', ...rest]: readonly string[]): Promise<num
   };
   switch (command) {
     case 'build':
+      await installMissing(options.level === 'node' ? 'images' : options.level, say);
       await buildParts({ level: options.level, say });
       return EXIT.ok;
+    case 'image':
+      return importImages(options);
     case 'up':
       return up(options);
     case 'down':
@@ -111,6 +118,19 @@ function showStatus(): number {
   }
   for (const level of ['control-plane', 'node'] as const)
     for (const { problem, fix } of findMissing(level)) process.stdout.write(`${level}: ${problem}: ${fix}\n`);
+  return EXIT.ok;
+}
+
+async function importImages({ name }: Options): Promise<number> {
+  const missing = listMissingPackages('images');
+  if (missing.length > 0) throw new Error(`${missing.join(', ')} missing: apt-get install ${missing.join(' ')}`);
+  const folder = openFolder(name);
+  for (const each of IMAGE_NAMES) {
+    const image = await provideImage(each, say);
+    if (folder?.readRecord().level === 'node') await importImage(describeEntrance(folder), folder.path, image.archive);
+    process.stdout.write(`${image.name}\t${image.archive}\n`);
+  }
+  if (folder === undefined) say(`there is no cluster ${name} that they could be imported into`);
   return EXIT.ok;
 }
 

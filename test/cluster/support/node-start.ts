@@ -61,7 +61,7 @@ export async function startContainerd(machine: Machine, settings: NodeSettings):
   const daemon = machine.start('containerd', listContainerdCommand(settings), { PATH: path });
   const isUp = async (): Promise<boolean> => {
     if (!daemon.isRunning()) throw new Error(`containerd ended: see ${daemon.log}`);
-    return (await runCtr(machine, settings.folder, ['version'])).code === 0;
+    return (await runCtr(machine.enter, settings.folder, ['version'])).code === 0;
   };
   await until('containerd', isUp, CONTAINERD_MS);
   const archive = join(settings.folder, 'pause.tar');
@@ -69,25 +69,17 @@ export async function startContainerd(machine: Machine, settings: NodeSettings):
   mkdirSync(root);
   copyFileSync(requirePart('pause'), join(root, 'pause'));
   await writeScratchImage({ name: PAUSE_IMAGE, root, entrypoint: ['/pause'], user: '65535:65535', archive });
-  await importImage(machine, settings.folder, archive);
+  await importImage(machine.enter, settings.folder, archive);
 }
 
 /** @throws Error with the words of ctr. */
-export async function importImage(machine: Machine, folder: string, archive: string): Promise<void> {
-  const { code, stderr } = await runCtr(machine, folder, ['images', 'import', archive]);
+export async function importImage(enter: readonly string[], folder: string, archive: string): Promise<void> {
+  const { code, stderr } = await runCtr(enter, folder, ['images', 'import', archive]);
   if (code !== 0) throw new Error(`${archive} cannot be imported: ${stderr}`);
 }
 
-export async function runCtr(machine: Machine, folder: string, args: readonly string[]): Promise<Finished> {
-  return run([
-    ...machine.enter,
-    requirePart('ctr'),
-    '--address',
-    locateSocket(folder),
-    '--namespace',
-    'k8s.io',
-    ...args,
-  ]);
+export async function runCtr(enter: readonly string[], folder: string, args: readonly string[]): Promise<Finished> {
+  return run([...enter, requirePart('ctr'), '--address', locateSocket(folder), '--namespace', 'k8s.io', ...args]);
 }
 
 /** Resolves when the node is ready and names are resolved. */

@@ -87,7 +87,7 @@ type Access = Pick<ClusterNode, 'importImage' | 'podIps' | 'execInNetns' | 'spaw
 
 function describeAccess(folder: ClusterFolder, machine: Machine, cluster: Cluster): Access {
   return {
-    importImage: archive => importImage(machine, folder.path, archive),
+    importImage: archive => importImage(machine.enter, folder.path, archive),
     execInNetns: (command, options) => run([...machine.enter, ...command], options),
     spawnInNetns: (command, env = {}) => {
       const [program = '', ...args] = [...machine.enter, ...command];

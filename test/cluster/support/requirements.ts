@@ -3,25 +3,30 @@ import { spawnSync } from 'node:child_process';
 import { accessSync } from 'node:fs';
 import { findPart, listParts, type Level } from '../../../cluster/parts.ts';
 
-/** Debian packages that a node needs, each with a file of it. */
-const PACKAGES: Readonly<Record<string, string>> = {
+/** `images`: a node, and what builds the images of its pods. */
+export type Need = Level | 'images';
+
+/** Debian packages, each with a file of it: of a node, and of what builds images. */
+const NODE_PACKAGES: Readonly<Record<string, string>> = {
   runc: 'runc',
   'containernetworking-plugins': '/usr/lib/cni/bridge',
   nftables: 'nft',
   iproute2: 'ip',
 };
+const IMAGE_PACKAGES: Readonly<Record<string, string>> = { buildah: 'buildah', debootstrap: 'debootstrap' };
 
 export interface Missing {
   readonly problem: string;
   readonly fix: string;
 }
 
-export function findMissing(level: Level): readonly Missing[] {
+export function findMissing(need: Need): readonly Missing[] {
+  const level = need === 'images' ? 'node' : need;
   const missing: Missing[] = [];
   if (process.platform !== 'linux') return [{ problem: `this is ${process.platform}`, fix: 'Use Linux.' }];
   if (level === 'node' && process.getuid?.() !== 0)
     missing.push({ problem: 'a node needs root', fix: 'Run it as root (sudo -E), or use the control plane alone.' });
-  const packages = level === 'node' ? listMissingPackages() : [];
+  const packages = listMissingPackages(need);
   if (packages.length > 0)
     missing.push({
       problem: `${packages.join(', ')} missing`,
@@ -36,8 +41,12 @@ export function findMissing(level: Level): readonly Missing[] {
   return missing;
 }
 
-export function listMissingPackages(): readonly string[] {
-  return Object.entries(PACKAGES)
+export function listMissingPackages(need: Need): readonly string[] {
+  const needed = {
+    ...(need === 'control-plane' ? {} : NODE_PACKAGES),
+    ...(need === 'images' ? IMAGE_PACKAGES : {}),
+  };
+  return Object.entries(needed)
     .filter(([, file]) => !isInstalled(file))
     .map(([name]) => name);
 }
@@ -62,11 +71,11 @@ export function isClusterRequired(env: NodeJS.ProcessEnv = process.env): boolean
  *
  * @throws Error where CI requires it and something is missing.
  */
-export function skipWithout(level: Level): string | false {
-  const missing = findMissing(level);
+export function skipWithout(need: Need): string | false {
+  const missing = findMissing(need);
   if (missing.length === 0) return false;
   const sentence = missing.map(({ problem, fix }) => `${problem}: ${fix}`).join('; ');
   if (isClusterRequired()) throw new Error(`SALLYPORT_CLUSTER=required, but ${sentence}`);
-  process.stderr.write(`\nSKIPPED: these tests need a real cluster (${level}). ${sentence}\n\n`);
+  process.stderr.write(`\nSKIPPED: these tests need a real cluster (${need}). ${sentence}\n\n`);
   return sentence;
 }

@@ -1,0 +1,17 @@
+/** Installs what a cluster needs from Debian, in CI alone: nobody's own machine is changed behind their back. */
+import { isClusterRequired, listMissingPackages, type Need } from '../test/cluster/support/requirements.ts';
+import { runCommand } from './command.ts';
+import { findGo, readNeededGo } from './go-toolchain.ts';
+import { listParts, locateModule } from './parts.ts';
+
+/** Does nothing unless SALLYPORT_CLUSTER=required. @throws Error with the words of apt-get. */
+export async function installMissing(need: Need, say: (line: string) => void): Promise<void> {
+  if (!isClusterRequired() || process.getuid?.() !== 0) return;
+  const go = findGo(readNeededGo(listParts('node').map(locateModule)));
+  const packages = [...listMissingPackages(need), ...(typeof go === 'string' ? ['golang-go'] : [])];
+  if (packages.length === 0) return;
+  say(`installing ${packages.join(', ')}`);
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+  await runCommand(['apt-get', 'update', '-qq'], { env });
+  await runCommand(['apt-get', 'install', '-y', '-qq', '--no-install-recommends', ...packages], { env });
+}
