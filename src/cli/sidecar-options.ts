@@ -1,11 +1,10 @@
 /** The options of `sallyport sidecar` and the grammars of their values. */
 import { isIP } from 'node:net';
-import { PORTS } from '../api/names.ts';
 import type { Io } from './io.ts';
 import type { AppAddress, ListenAddress, SocketAddress } from '../proxy/options.ts';
 import type { ResolveRule } from '../outbound/resolve.ts';
 import { LOG_LEVELS } from '../telemetry/log.ts';
-import { POD_FOLDER, TOKENS_FOLDER } from '../api/names.ts';
+import { POD_FOLDER, PORTS, TOKENS_FOLDER } from '../api/names.ts';
 import { parseDuration } from '../api/duration.ts';
 import { parseQuantity } from '../api/quantity.ts';
 import {
@@ -249,7 +248,8 @@ function readAddresses(text: string): readonly string[] {
 }
 
 function readHealth(text: string): SocketAddress {
-  return /^\d+$/.test(text) ? { host: '0.0.0.0', port: readPort(text, text) } : readSocketAddress(text, text);
+  // Every address: pods of IPv6 alone are probed too.
+  return /^\d+$/.test(text) ? { host: '', port: readPort(text, text) } : readSocketAddress(text, text);
 }
 
 function readResolve(text: string): ResolveRule {

@@ -53,7 +53,7 @@ export interface ProxyDeps {
   readonly apps: readonly AppAddress[];
   /** `--resolve`, for `app.url`. */
   readonly resolve: readonly ResolveRule[];
-  /** `--health`; absent: no health port. */
+  /** `--health`; absent: no health port. An empty host: every address, IPv6 and IPv4 where there are both. */
   readonly health?: SocketAddress;
   /** Absent: none were moved. */
   readonly probes?: MovedProbes;

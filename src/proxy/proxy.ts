@@ -201,7 +201,7 @@ function bindHealth({ server }: ServicePort, { host, port }: SocketAddress): Pro
   return new Promise((resolve, reject) => {
     const fail = (error: unknown): void => reject(explainBinding(`--health ${showAddress({ host, port })}`, error));
     server.once('error', fail);
-    server.listen({ host, port }, () => {
+    server.listen({ ...(host === '' ? {} : { host }), port }, () => {
       server.off('error', fail);
       resolve();
     });

@@ -47,8 +47,9 @@ describe('transparent interception', { skip }, () => {
       { port: 9090, refused: 2 },
     ]);
     assert.match(await pod.metrics(), /sallyport_refused_connections_total\{reason="NoApi"\} 6/);
-    const lines = pod.lines.filter(({ reason }) => reason === 'NoApi').map(({ port }) => port);
-    assert.deepEqual(lines, [9090, 7070, 6060]);
+    const listTold = (): unknown[] => pod.lines.filter(({ reason }) => reason === 'NoApi').map(({ port }) => port);
+    await until('the last line', () => listTold().includes(6060));
+    assert.deepEqual(listTold(), [9090, 7070, 6060]);
   });
 
   it('resets whoever dials the sidecar’s own port, and serves its health port to everybody', async t => {
@@ -102,8 +103,9 @@ describe('transparent interception', { skip }, () => {
     assert.deepEqual(told(await pod.ask(...pod.both(8080), ...pod.both(9090))), ['ECONNRESET', 'ECONNRESET', 200, 200]);
     await pod.apply(serving());
     assert.deepEqual(await pod.ask(...pod.both(9090)), [RESET, RESET]);
-    const messages = pod.lines.map(({ msg }) => String(msg));
-    assert.ok(messages.some(message => message.startsWith('no Api is served, so every port is closed')));
+    const isAbout = (message: unknown): boolean =>
+      String(message).startsWith('no Api is served, so every port is closed');
+    await until('the line', () => pod.lines.find(({ msg }) => isAbout(msg)));
     assert.equal((await pod.status())['ready'], true);
   });
 

@@ -9,7 +9,7 @@ for (const argument of process.argv.slice(2)) {
     socket.on('message', (message, from) => socket.send(message, from.port, from.address));
     continue;
   }
-  const [, host, port] = /^(?:(.*):)?(\d+)$/.exec(argument) ?? [];
+  const [, host, port] = /^(?:\[?([^\]]*?)\]?:)?(\d+)$/.exec(argument) ?? [];
   const server = createServer((request, response) => {
     const { 'x-forwarded-for': client = 'nobody' } = request.headers;
     response.end(`app at ${argument} for ${String(client)}\n`);
