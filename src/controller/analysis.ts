@@ -10,13 +10,14 @@ import { compileSnapshot, type CompileOutput } from '../policy/compile.ts';
 import { identify, matchLabels, type Labels } from '../policy/inventory.ts';
 import type { Lookup } from '../policy/references.ts';
 import type { KnownObject } from './objects.ts';
-import { isPolicy, selectPods, type Api, type PodClass, type Policy, type Selection } from './selection.ts';
+import { attachPolicies, isPolicy, type Api, type Attachment, type PodClass, type Policy } from './selection.ts';
 
 export interface AnalysisInput {
   readonly namespace: string;
   readonly namespaceLabels: Labels;
   /** Of the namespace, cluster policies, and the objects of other namespaces that those name. */
   readonly objects: readonly KnownObject[];
+  /** Their pods do not count here. */
   readonly classes: readonly PodClass[];
   /** Whether a key of a Secret or ConfigMap exists: any text, or undefined. */
   readonly lookup: Lookup;
@@ -27,7 +28,7 @@ export interface Analysis {
   readonly problems: ReadonlyMap<string, readonly Violation[]>;
   /** What is allowed and yet should be seen, by identity, without its name in front. */
   readonly notices: ReadonlyMap<string, readonly string[]>;
-  readonly selection: Selection;
+  readonly attachment: Attachment;
 }
 
 export function analyzeNamespace(input: AnalysisInput): Analysis {
@@ -38,11 +39,11 @@ export function analyzeNamespace(input: AnalysisInput): Analysis {
     const object = now ?? lastGood;
     return object !== undefined && isPolicy(object) ? [object] : [];
   });
-  const selection = selectPods({ ...input, apis, policies });
+  const attachment = attachPolicies({ ...input, apis, policies });
   const whole = compile(input, parsed, invalid, { labels: {}, ports: {} });
   const outputs = listWorkloads(input.classes, apis).map(workload => {
     const concerned = new Set(apis.filter(api => selects(api, workload.labels)));
-    const applying = new Set(policies.filter(policy => appliesToAny(policy, concerned, selection)));
+    const applying = new Set(policies.filter(policy => appliesToAny(policy, concerned, attachment)));
     // Every Api stays: what surrounds a policy at its other targets decides whether it is valid.
     const objects = parsed.filter(object => !isPolicy(object) || applying.has(object));
     return { compiled: compile(input, objects, invalid, workload), concerned };
@@ -50,7 +51,7 @@ export function analyzeNamespace(input: AnalysisInput): Analysis {
   return {
     problems: collectProblems(whole, outputs, input.objects),
     notices: collectNotices(outputs.map(({ compiled }) => compiled)),
-    selection,
+    attachment,
   };
 }
 
@@ -62,7 +63,7 @@ const listApis = ({ objects, namespace }: AnalysisInput): readonly Api[] =>
 
 const selects = ({ spec }: Api, labels: Labels): boolean => matchLabels(spec.podSelector.matchLabels, labels);
 
-const appliesToAny = (policy: Policy, apis: ReadonlySet<Api>, { apisOf }: Selection): boolean =>
+const appliesToAny = (policy: Policy, apis: ReadonlySet<Api>, { apisOf }: Attachment): boolean =>
   (apisOf.get(identify(policy)) ?? []).some(api => apis.has(api));
 
 interface Workload {

@@ -58,7 +58,8 @@ export function describeCluster(
       });
       const enforced = describeEnforcement(counts, object.generation);
       const warnings = [...describeAudit(object, wouldDeny), ...warnOfTenants(object)];
-      return [object.id, { findings: [...findings, enforced, ...warnings], fields: {} }];
+      const unsettled = own.some(({ share }) => share.unsettled);
+      return [object.id, { findings: [...findings, enforced, ...warnings], fields: {}, unsettled }];
     }),
   );
 }

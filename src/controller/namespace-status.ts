@@ -12,7 +12,7 @@ import type { KnownObject } from './objects.ts';
 import { listForbidden, type PermissionContext } from './permissions.ts';
 import type { PodStates } from './pod-states.ts';
 import type { PodFacts } from './pods.ts';
-import { groupPods, type PodClass } from './selection.ts';
+import { groupPods, selectPods, type PodClass, type Selection } from './selection.ts';
 import { describeCredential, judgeIssuer, type MeshFacts } from './supporting-status.ts';
 import { countWouldDeny, describeAudit, warnOfExposure } from './warnings.ts';
 
@@ -20,6 +20,8 @@ import { countWouldDeny, describeAudit, warnOfExposure } from './warnings.ts';
 export interface WantedStatus {
   readonly findings: readonly Finding[];
   readonly fields: Readonly<Record<string, unknown>>;
+  /** Pods that it is about have not said anything yet: what was counted before may still be so. */
+  readonly unsettled: boolean;
 }
 
 export interface NamespaceInput {
@@ -35,28 +37,54 @@ export interface NamespaceInput {
   readonly checkData: (objects: readonly KnownObject[]) => readonly Violation[];
 }
 
-/** What does not change with what pods say. */
-export interface NamespaceFacts extends Analysis {
-  readonly input: NamespaceInput;
+/** Which pods are alike, and what each class of them is handed. Cheap beside a compilation: material waits for no more. */
+export interface NamespaceClasses {
   readonly classes: readonly PodClass[];
-  /** By key of the class: what its pods are handed. */
+  /** By key of the class. */
   readonly named: ReadonlyMap<string, NamedMaterial>;
-  readonly dataProblems: ReadonlyMap<string, readonly Violation[]>;
 }
 
-export function examineNamespace(input: NamespaceInput): NamespaceFacts {
-  const { namespace, namespaceLabels, objects } = input;
+export type ClassesInput = Pick<NamespaceInput, 'namespace' | 'namespaceLabels' | 'objects' | 'pods'>;
+
+/** `before`: of the same objects, whose classes need not be looked at again. */
+export function classifyNamespace(input: ClassesInput, before?: NamespaceClasses): NamespaceClasses {
+  const { namespace, namespaceLabels, objects, pods } = input;
   const usable = objects.flatMap(({ parsed, lastGood }) => [parsed, parsed === lastGood ? undefined : lastGood]);
   const known = usable.filter(object => object !== undefined);
   const apis = known.flatMap(object => (object.kind === 'Api' && object.meta.namespace === namespace ? [object] : []));
-  const classes = groupPods(input.pods, apis);
+  const classes = groupPods(pods, apis);
   const named = new Map(
-    classes.map(({ key, labels }) => [key, listNamed(known, { namespace, namespaceLabels, labels })]),
+    classes.map(({ key, labels }) => [
+      key,
+      before?.named.get(key) ?? listNamed(known, { namespace, namespaceLabels, labels }),
+    ]),
   );
+  return { classes, named };
+}
+
+/** What does not change with what pods say. */
+export interface NamespaceFacts extends Analysis, NamespaceClasses {
+  readonly input: NamespaceInput;
+  readonly selection: Selection;
+  readonly dataProblems: ReadonlyMap<string, readonly Violation[]>;
+}
+
+export function examineNamespace(input: NamespaceInput, classified = classifyNamespace(input)): NamespaceFacts {
+  const { namespace, objects } = input;
+  const { classes, named } = classified;
   const analysis = analyzeNamespace({ ...input, classes, lookup: createExistenceLookup(input.data) });
   const own = objects.filter(object => object.namespace === namespace);
-  return { ...analysis, input, classes, named, dataProblems: groupByObject(input.checkData(own)) };
+  const selection = selectPods(analysis.attachment, classes);
+  return { ...analysis, input, classes, named, selection, dataProblems: groupByObject(input.checkData(own)) };
 }
+
+/** The same with the pods of now; their classes are those that were examined. */
+export const withClasses = (facts: NamespaceFacts, { classes, named }: NamespaceClasses): NamespaceFacts => ({
+  ...facts,
+  classes,
+  named,
+  selection: selectPods(facts.attachment, classes),
+});
 
 export function groupByObject(violations: readonly Violation[]): ReadonlyMap<string, readonly Violation[]> {
   return Map.groupBy(violations, ({ object }) => object);
@@ -121,14 +149,21 @@ function describeObject(object: KnownObject, scene: Scene): WantedStatus {
     ...(heldBy === undefined ? {} : { heldBy }),
   });
   const more = describeByKind(object, scene);
-  return { findings: [...findings, ...more.findings], fields: more.fields };
+  const concerned = listConcerned(object, scene);
+  const unsettled = concerned.some(pod => pod.sidecar.state === 'Protected' && !context.states.has(pod.uid));
+  return { findings: [...findings, ...more.findings], fields: more.fields, unsettled };
+}
+
+function listConcerned({ id, kind }: KnownObject, { facts, users }: Scene): readonly PodFacts[] {
+  if (kind === 'Api') return facts.selection.ofApi.get(id) ?? [];
+  return (kind === 'AuthPolicy' ? facts.selection.ofPolicy : users).get(id) ?? [];
 }
 
 /** What a Secret holds and cannot be used is as good as missing; what merely ends soon is a note. */
 const asReferences = (violations: readonly Violation[] = []): readonly Violation[] =>
   violations.map(violation => (violation.severity === 'error' ? { ...violation, concern: 'Reference' } : violation));
 
-function describeByKind(object: KnownObject, { facts, context, users }: Scene): WantedStatus {
+function describeByKind(object: KnownObject, { facts, context, users }: Scene): Omit<WantedStatus, 'unsettled'> {
   const { id, kind, key, parsed } = object;
   const { states, mesh } = context;
   switch (kind) {
@@ -166,12 +201,12 @@ export function listNames(names: readonly string[]): string {
 }
 
 /** Of a policy the Apis that it applies to, of an Api the policies of all its operations in the order of S2. */
-function placeOf({ id, kind }: KnownObject, { selection }: NamespaceFacts): string | undefined {
+function placeOf({ id, kind }: KnownObject, { attachment }: NamespaceFacts): string | undefined {
   if (kind === 'Api') {
-    const order = selection.orderOf.get(id) ?? [];
+    const order = attachment.orderOf.get(id) ?? [];
     return order.length === 0 ? 'no policy applies to the whole of it' : `policies in order: ${listNames(order)}`;
   }
-  const apis = selection.apisOf.get(id);
+  const apis = attachment.apisOf.get(id);
   return apis === undefined ? undefined : `applies to ${listNames(apis.map(identify))}`;
 }
 
@@ -180,18 +215,20 @@ export interface ClusterShare {
   readonly enforcement: Enforcement;
   readonly wouldDeny: number;
   readonly problems: readonly Violation[];
+  readonly unsettled: boolean;
 }
 
 /** By identity; cluster policies that apply to no Api here are absent. */
 export function shareOfClusterPolicies(facts: NamespaceFacts, states: PodStates): ReadonlyMap<string, ClusterShare> {
   const shares = new Map<string, ClusterShare>();
   for (const object of facts.input.objects) {
-    if (object.kind !== 'ClusterAuthPolicy' || !facts.selection.apisOf.has(object.id)) continue;
+    if (object.kind !== 'ClusterAuthPolicy' || !facts.attachment.apisOf.has(object.id)) continue;
     const pods = facts.selection.ofPolicy.get(object.id) ?? [];
     shares.set(object.id, {
       enforcement: countEnforcement(object, pods, states),
       wouldDeny: countWouldDeny(object, pods, states),
       problems: facts.problems.get(object.id) ?? [],
+      unsettled: pods.some(pod => pod.sidecar.state === 'Protected' && !states.has(pod.uid)),
     });
   }
   return shares;

@@ -55,34 +55,25 @@ export function groupPods(pods: Iterable<PodFacts>, apis: readonly Api[]): reado
   });
 }
 
-export interface Selection {
-  /** Pods by identity of the Api (`Api shop/fleet`). */
-  readonly ofApi: ReadonlyMap<string, readonly PodFacts[]>;
-  /** Pods by identity of the policy, each once; policies that apply to no Api of the namespace are absent. */
-  readonly ofPolicy: ReadonlyMap<string, readonly PodFacts[]>;
-  /** Apis by identity of the policy. */
+/** What applies to what, whatever pods there are. */
+export interface Attachment {
+  readonly apis: readonly Api[];
+  /** By identity of the policy; policies that apply to no Api of the namespace are absent. */
   readonly apisOf: ReadonlyMap<string, readonly Api[]>;
   /** Policies that apply to a whole Api, in the order in which their steps run (S2), by the Api’s identity. */
   readonly orderOf: ReadonlyMap<string, readonly string[]>;
 }
 
-export interface SelectionInput {
+export interface AttachmentInput {
   readonly namespace: string;
   readonly namespaceLabels: Labels;
   readonly apis: readonly Api[];
   /** Of the namespace, and cluster policies. */
   readonly policies: readonly Policy[];
-  readonly classes: readonly PodClass[];
 }
 
-export function selectPods(input: SelectionInput): Selection {
-  const { apis, policies, classes } = input;
-  const selected = new Map(
-    apis.map(api => [
-      identify(api),
-      classes.filter(({ labels }) => matchLabels(api.spec.podSelector.matchLabels, labels)),
-    ]),
-  );
+export function attachPolicies(input: AttachmentInput): Attachment {
+  const { apis, policies } = input;
   const identities = apis.map(api => ({ api, identity: describeApi(api) }));
   const apisOf = new Map<string, readonly Api[]>();
   const participations = new Map<string, Participation[]>(apis.map(api => [identify(api), []]));
@@ -97,6 +88,25 @@ export function selectPods(input: SelectionInput): Selection {
     }
     if (own.length > 0) apisOf.set(identify(policy), own);
   }
+  const order = (all: readonly Participation[]): readonly string[] =>
+    orderPolicies(all, targets => sealed.get(targets.id) ?? true).map(({ targets }) => targets.id);
+  return { apis, apisOf, orderOf: new Map([...participations].map(([id, all]) => [id, order(all)])) };
+}
+
+export interface Selection {
+  /** Pods by identity of the Api (`Api shop/fleet`). */
+  readonly ofApi: ReadonlyMap<string, readonly PodFacts[]>;
+  /** Pods by identity of the policy, each once; policies that apply to no Api of the namespace are absent. */
+  readonly ofPolicy: ReadonlyMap<string, readonly PodFacts[]>;
+}
+
+export function selectPods({ apis, apisOf }: Attachment, classes: readonly PodClass[]): Selection {
+  const selected = new Map(
+    apis.map(api => [
+      identify(api),
+      classes.filter(({ labels }) => matchLabels(api.spec.podSelector.matchLabels, labels)),
+    ]),
+  );
   const pods = (own: readonly Api[]): readonly PodFacts[] => {
     const distinct = new Set(own.flatMap(api => selected.get(identify(api)) ?? []));
     return [...distinct].flatMap(({ pods: members }) => members);
@@ -104,13 +114,6 @@ export function selectPods(input: SelectionInput): Selection {
   return {
     ofApi: new Map(apis.map(api => [identify(api), pods([api])])),
     ofPolicy: new Map([...apisOf].map(([id, own]) => [id, pods(own)])),
-    apisOf,
-    orderOf: new Map(
-      [...participations].map(([id, all]) => [
-        id,
-        orderPolicies(all, targets => sealed.get(targets.id) ?? true).map(({ targets }) => targets.id),
-      ]),
-    ),
   };
 }
 
