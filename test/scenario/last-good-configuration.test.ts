@@ -58,10 +58,6 @@ const BAD: Readonly<Record<string, { readonly files: Files; readonly says: RegEx
     files: { 'closed.yaml': policyOf('closed', made.OPEN, { name: 'x', telepathy: {} }) },
     says: /telepathy is not a known field/,
   },
-  'an object uses a step that is not built yet': {
-    files: { 'closed.yaml': policyOf('closed', made.OPEN, { name: 'x', ipFilter: { allow: ['10.0.0.0/8'] } }) },
-    says: /not built yet/,
-  },
   'an expression has the wrong type': {
     files: {
       'closed.yaml': policyOf('closed', made.OPEN, { name: 'x', authorize: { allow: [{ expression: '1 + 1' }] } }),
