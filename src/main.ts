@@ -36,8 +36,9 @@ process.exit(await main(process.argv.slice(2)));
 
 async function main(argv: readonly string[]): Promise<number> {
   const io = openIo();
-  const unsafe = argv[0] === 'sidecar' ? findUnsafeSettings(process.env, process.execArgv) : [];
-  for (const problem of unsafe) io.stderr.write(`sallyport sidecar: ${problem}\n`);
+  const [command = ''] = argv;
+  const unsafe = findUnsafeSettings(command, process.env, process.execArgv);
+  for (const problem of unsafe) io.stderr.write(`sallyport ${command}: ${problem}\n`);
   if (unsafe.length > 0) return EXIT.usage;
   return runProgram(argv, io, { signal: stopped.signal, version: manifest.version });
 }

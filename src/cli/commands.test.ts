@@ -97,7 +97,7 @@ const UNSAFE: Readonly<Record<string, readonly [env: Record<string, string>, fla
 };
 for (const [sentence, [env, flags, count]] of Object.entries(UNSAFE)) {
   test(`the data path starts only where nothing reads its keys: ${sentence}`, () => {
-    assert.equal(findUnsafeSettings(env, flags).length, count);
+    assert.equal(findUnsafeSettings('sidecar', env, flags).length, count);
   });
 }
 

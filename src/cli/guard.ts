@@ -6,11 +6,16 @@ const REFUSED: Readonly<Record<string, string>> = {
   NODE_DEBUG: 'prints what is sent, credentials included',
 };
 
-/** Every reason why the data path must not start in this process; empty: it may. Pure. */
+/** The commands that a pod runs with keys, tokens or capabilities. */
+const GUARDED: ReadonlySet<string> = new Set(['sidecar', 'init', 'controller']);
+
+/** Every reason why the command must not start in this process; empty: it may, as commands for people always may. Pure. */
 export function findUnsafeSettings(
+  command: string,
   env: Readonly<Record<string, string | undefined>>,
   execArgv: readonly string[],
 ): string[] {
+  if (!GUARDED.has(command)) return [];
   const variables = Object.entries(REFUSED)
     .filter(([name]) => (env[name] ?? '') !== '')
     .map(([name, why]) => `${name} is set, which ${why}; unset it`);
