@@ -7,25 +7,26 @@ import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { findGo, type GoToolchain, readNeededGo } from './go-toolchain.ts';
-import { findPart, listParts, locateBuilt, locateCache, locateModule, type Level, type Part } from './parts.ts';
+import { findPart, locateBuilt, locateCache, locateModule, type Part } from './parts.ts';
 
 export interface BuildOptions {
-  readonly level: Level;
+  readonly parts: readonly Part[];
   readonly say: (line: string) => void;
   readonly signal?: AbortSignal;
+  readonly env?: NodeJS.ProcessEnv;
 }
 
 /** @throws Error with a sentence and its fix when Go is missing or a build fails. */
-export async function buildParts({ level, say, signal }: BuildOptions): Promise<void> {
-  const missing = listParts(level).filter(part => findPart(part) === undefined);
+export async function buildParts({ parts, say, signal, env = process.env }: BuildOptions): Promise<void> {
+  const missing = parts.filter(part => findPart(part, env) === undefined);
   if (missing.length === 0) return;
   const go = findGo(readNeededGo(missing.map(locateModule)));
   if (typeof go === 'string') throw new Error(go);
-  say(`building ${missing.map(part => part.name).join(', ')} with Go ${go.version} into ${locateCache()}`);
-  say('(this is done once; all of it takes about seven minutes on two cores)');
+  say(`building ${missing.map(part => part.name).join(', ')} with Go ${go.version} into ${locateCache(env)}`);
+  say('(once; all of it takes about seven minutes on two cores that have nothing else to do)');
   for (const [i, part] of missing.entries()) {
     const begin = performance.now();
-    await buildPart(part, go, signal);
+    await buildPart(part, go, { env, signal });
     say(`  ${i + 1}/${missing.length} ${part.name}: ${Math.round((performance.now() - begin) / 1000)} s`);
   }
 }
@@ -34,17 +35,23 @@ export async function buildParts({ level, say, signal }: BuildOptions): Promise<
 const BUILD = `
 target=$1 partial=$2; shift 2
 [ -x "$target" ] && exit 0
+rm -f "$partial" # Go overwrites nothing that is no program
 "$@" && mv "$partial" "$target"
 `;
 
-async function buildPart(part: Part, go: GoToolchain, signal: AbortSignal | undefined): Promise<void> {
-  const target = locateBuilt(part);
+interface Surroundings {
+  readonly env: NodeJS.ProcessEnv;
+  readonly signal: AbortSignal | undefined;
+}
+
+async function buildPart(part: Part, go: GoToolchain, { env, signal }: Surroundings): Promise<void> {
+  const target = locateBuilt(part, env);
   const partial = `${target}.partial`;
   mkdirSync(dirname(target), { recursive: true });
   const build = ['nice', '-n', '10', go.command, ...listGoArguments(part, partial)];
-  const child = spawn('flock', [join(locateCache(), '.lock'), 'sh', '-c', BUILD, 'sh', target, partial, ...build], {
+  const child = spawn('flock', [join(locateCache(env), '.lock'), 'sh', '-c', BUILD, 'sh', target, partial, ...build], {
     cwd: locateModule(part),
-    env: { ...process.env, ...go.env, CGO_ENABLED: '0', GOFLAGS: '-buildvcs=false -mod=readonly', GOWORK: 'off' },
+    env: { ...env, ...go.env, CGO_ENABLED: '0', GOFLAGS: '-buildvcs=false -mod=readonly', GOWORK: 'off' },
     stdio: ['ignore', 'inherit', 'inherit'],
     ...(signal === undefined ? {} : { signal }),
   });

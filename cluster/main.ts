@@ -19,7 +19,7 @@ import { importImage } from '../test/cluster/support/node-start.ts';
 import { buildParts } from './build.ts';
 import { IMAGE_NAMES, provideImage } from './images.ts';
 import { installMissing } from './install.ts';
-import { type Level, requirePart } from './parts.ts';
+import { type Level, listParts, requirePart } from './parts.ts';
 
 const HELP = `npm run cluster -- COMMAND [--name NAME] [--control-plane]
 
@@ -59,7 +59,7 @@ async function main([command = 'help', ...rest]: readonly string[]): Promise<num
   switch (command) {
     case 'build':
       await installMissing(options.level === 'node' ? 'images' : options.level, say);
-      await buildParts({ level: options.level, say });
+      await buildParts({ parts: listParts(options.level), say });
       return EXIT.ok;
     case 'image':
       return importImages(options);
@@ -86,7 +86,7 @@ function splitOwn(args: readonly string[]): [readonly string[], readonly string[
 }
 
 async function up({ name, level }: Options): Promise<number> {
-  await buildParts({ level, say });
+  await buildParts({ parts: listParts(level), say });
   const missing = findMissing(level);
   for (const { problem, fix } of missing) say(`${problem}: ${fix}`);
   if (missing.length > 0) return EXIT.failed;
