@@ -41,3 +41,14 @@ export const PROBE_PREFIX = '/app-health';
 
 /** Never injected, whatever their labels. */
 export const SYSTEM_NAMESPACES = ['kube-system', 'kube-public', 'kube-node-lease'] as const;
+
+/** MutatingWebhookConfiguration and ValidatingWebhookConfiguration. */
+export const WEBHOOK_CONFIGURATION = 'sallyport';
+/** ValidatingAdmissionPolicies: pods that are made, pods that run, the label of namespaces. */
+export const ADMISSION_POLICIES = {
+  made: 'sallyport-pods-made',
+  kept: 'sallyport-pods-kept',
+  namespaces: 'sallyport-namespaces',
+} as const;
+/** ConfigMap in the controller’s namespace: what the policy on new pods compares with (src/injector/admission-parameters.ts). */
+export const ADMISSION_PARAMETERS = 'sallyport-admission';

@@ -23,7 +23,7 @@ export interface Interception {
   readonly refusals: readonly Refusal[];
 }
 
-const ENFORCE_LABEL = 'pod-security.kubernetes.io/enforce';
+export const ENFORCE_LABEL = 'pod-security.kubernetes.io/enforce';
 const MOST_PORTS = 64;
 
 export function planInterception(

@@ -190,7 +190,7 @@ describe('volumes', () => {
   test('are added behind those of the user', () => {
     assert.deepEqual(names(pod.spec.volumes?.map(volume => ({ name: volume.name }))), [
       'config',
-      'kube-api-access-x7k2p',
+      'kube-api-access-ndtv5',
       'sallyport-run',
       'sallyport-tokens',
       'sallyport-pod',
@@ -300,7 +300,7 @@ describe('reinvocation', () => {
   });
 
   test('lets be what others may add: the app’s token, resources by a LimitRange, the digest of the image', () => {
-    const mount = { name: 'kube-api-access-x7k2p', mountPath: '/var/run/secrets/kubernetes.io/serviceaccount' };
+    const mount = { name: 'kube-api-access-ndtv5', mountPath: '/var/run/secrets/kubernetes.io/serviceaccount' };
     const initContainers = (first.spec.initContainers ?? []).map(one => ({
       ...one,
       image: `${one.image ?? ''}@sha256:${'0'.repeat(64)}`,

@@ -79,7 +79,7 @@ export function patch(
   return { kind: 'patched', pod: editor.pod, operations, mode: interception.mode, warnings: findWarnings(pod.spec) };
 }
 
-const MIRROR_ANNOTATION = 'kubernetes.io/config.mirror';
+export const MIRROR_ANNOTATION = 'kubernetes.io/config.mirror';
 const DEFAULT_CONTAINER_ANNOTATION = 'kubectl.kubernetes.io/default-container';
 
 function findSkip(

@@ -39,7 +39,7 @@ function parseJson(base64: string): unknown {
 }
 
 /** Where the service account plugin mounts the app's own token into every container that does not mount something there. */
-const ACCOUNT_FOLDER = '/var/run/secrets/kubernetes.io/serviceaccount';
+export const ACCOUNT_FOLDER = '/var/run/secrets/kubernetes.io/serviceaccount';
 
 /**
  * Whether a container that came back is still what was sent. What others may add without harm is let be: the app's own
