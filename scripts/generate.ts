@@ -8,6 +8,7 @@ import { stringify } from 'yaml';
 import { renderCrd } from '../src/api/crd.ts';
 import { KINDS, type KindName } from '../src/api/kinds/index.ts';
 import { renderExpressions } from '../src/policy/expression-reference.ts';
+import { renderAdmissionTemplates } from './admission-templates.ts';
 import { renderDashboard, renderRules } from './observability.ts';
 import { pageName, renderIndex, renderReasons, renderReference } from '../src/api/reference.ts';
 
@@ -20,6 +21,7 @@ const generated = new Map<string, string>([
   ...kinds.map(kind => [`crds/${KINDS[kind].plural}.yaml`, renderYaml(kind)] as const),
   ...kinds.map(kind => [`charts/sallyport/files/crds/${KINDS[kind].plural}.yaml`, renderKept(kind)] as const),
   ['charts/sallyport/templates/_kinds.tpl', renderKinds()],
+  ['charts/sallyport/templates/admission.yaml', renderAdmissionTemplates()],
   ['charts/sallyport/files/dashboard.json', renderDashboard()],
   [
     'charts/sallyport/files/rules.yaml',
