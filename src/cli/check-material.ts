@@ -20,10 +20,21 @@ import { Asn1Error } from '../x509/der.ts';
 import { parsePem } from '../x509/pem.ts';
 import { latin1 } from '../x509/primitives.ts';
 
+/** How near an end must be to be told. */
+export interface Soon {
+  /** Of a certificate: this part of its life, and never more than this. */
+  readonly ofLife: number;
+  readonly atMostMs: number;
+  /** Of a revocation list. */
+  readonly ofListMs: number;
+}
+
+const ENDED_ONLY: Soon = { ofLife: 0, atMostMs: 0, ofListMs: 0 };
+
 /** Problems of material that exists; what is missing is the policy compiler's to tell. No value is ever quoted. */
-export function checkMaterial(resources: Resources, now: number): readonly Violation[] {
+export function checkMaterial(resources: Resources, now: number, soon = ENDED_ONLY): readonly Violation[] {
   const violations: Violation[] = [];
-  for (const object of resources.objects) checkObject(createCheck(object, resources, now, violations));
+  for (const object of resources.objects) checkObject(createCheck(object, resources, { now, soon }, violations));
   return violations;
 }
 
@@ -31,6 +42,7 @@ interface Check {
   readonly object: SallyportObject;
   readonly material: Resources['material'];
   readonly now: number;
+  readonly soon: Soon;
   readonly report: (severity: Severity, field: string, problem: string, fix: string) => void;
   /** The bytes that a reference of this object names, if they exist. */
   readonly find: (ref: Ref, field: string) => Found | undefined;
@@ -48,11 +60,17 @@ interface Found {
   readonly field: string;
 }
 
-function createCheck(object: SallyportObject, { material }: Resources, now: number, violations: Violation[]): Check {
+function createCheck(
+  object: SallyportObject,
+  { material }: Resources,
+  { now, soon }: Pick<Check, 'now' | 'soon'>,
+  violations: Violation[],
+): Check {
   return {
     object,
     material,
     now,
+    soon,
     report: (severity, field, problem, fix) => {
       const position = object.locate?.(field);
       const name = `${object.kind} ${object.key}`;
@@ -170,10 +188,21 @@ function checkPair(name: string, field: string, check: Check): X509Certificate |
   return leaf;
 }
 
-function warnDates(what: string, notBefore: number, notAfter: number, field: string, { now, report }: Check): void {
+function warnDates(what: string, notBefore: number, notAfter: number, field: string, check: Check): void {
+  const { now, soon, report } = check;
+  const left = notAfter - now;
+  const ending = left < Math.min(soon.atMostMs, (notAfter - notBefore) * soon.ofLife);
   if (now > notAfter) report('warning', field, `${what} ended on ${formatDay(notAfter)}`, 'renew it');
   else if (now < notBefore)
     report('warning', field, `${what} begins only on ${formatDay(notBefore)}`, 'look at the clock');
+  else if (ending)
+    report('warning', field, `${what} ends on ${formatDay(notAfter)}, ${tellLeft(left)} from now`, 'renew it');
+}
+
+function tellLeft(ms: number): string {
+  const days = Math.floor(ms / 86_400_000);
+  const [count, unit] = days > 1 ? [days, 'day'] : [Math.max(1, Math.floor(ms / 3_600_000)), 'hour'];
+  return `${count} ${unit}${count === 1 ? '' : 's'}`;
 }
 
 const formatDay = (ms: number): string => new Date(ms).toISOString().slice(0, 10);
@@ -225,9 +254,10 @@ function checkLists(ref: Ref, at: string, check: Check): void {
   if (found === undefined) return;
   const { bytes, holds, field } = found;
   try {
-    const ended = readLists(bytes).find(list => list.nextUpdate < check.now);
+    const ended = readLists(bytes).find(list => list.nextUpdate < check.now + check.soon.ofListMs);
     if (ended === undefined) return;
-    const problem = `${holds} a revocation list that was to be renewed by ${formatDay(ended.nextUpdate)}`;
+    const verb = ended.nextUpdate < check.now ? 'was' : 'is';
+    const problem = `${holds} a revocation list that ${verb} to be renewed by ${formatDay(ended.nextUpdate)}`;
     check.report('warning', field, problem, 'put the newest one there');
   } catch (error) {
     const problem = `${holds} no revocation list that can be read (${nameFault(error)})`;

@@ -1,43 +1,65 @@
 /** All problems of a set of manifests: those of reading, those of every workload's policies, those of material. */
 import type { SallyportObject } from '../api/kinds/index.ts';
 import type { Violation } from '../api/violation.ts';
-import { createLookup } from '../material/material.ts';
+import { createLookup, type Material } from '../material/material.ts';
 import { compileSnapshot } from '../policy/compile.ts';
 import type { Resources } from '../sources/source.ts';
 import { assumePorts } from '../policy-tests/assumed-ports.ts';
 import { findTestProblems } from '../policy-tests/test-references.ts';
-import { checkMaterial } from './check-material.ts';
+import { checkMaterial, type Soon } from './check-material.ts';
 
 export interface CheckOptions {
   /** Milliseconds since the epoch: what certificates are compared with. */
   readonly now: number;
   readonly namespace?: string;
   readonly labels?: Readonly<Record<string, string>>;
+  /** What a live cluster knows; absent: manifests are all there is. */
+  readonly live?: LiveFacts;
 }
 
-interface Workload {
+export interface LiveFacts {
+  /** Pods as they are, one for each sort, and pods as Apis without any want them. */
+  readonly workloads: readonly Workload[];
+  /** What references lead to for the compiler: entries that may not be read count as there. */
+  readonly material: Material;
+  /** `Secret shop/tls`: what is there and could not be read, or may be there. */
+  readonly unread: ReadonlySet<string>;
+}
+
+export interface Workload {
   readonly namespace: string;
   readonly labels: Readonly<Record<string, string>>;
+  /** Numbers of named container ports; absent: each name is taken for one. */
+  readonly ports?: Readonly<Record<string, number>>;
 }
 
 type Labels = Readonly<Record<string, string>>;
 
 /** Errors first, each part by file, line and field. */
 export function collectProblems(resources: Resources, options: CheckOptions): readonly Violation[] {
-  const workloads = findWorkloads(resources.objects, options);
-  const compiled = workloads.flatMap(workload => compileFor(workload, resources));
-  const refused = new Set(resources.violations.filter(isError).map(({ object }) => object));
+  const { live } = options;
+  const workloads = live?.workloads ?? findWorkloads(resources.objects, options);
+  const compiled = workloads.flatMap(workload => compileFor(workload, resources, live));
+  const refused = new Set([...resources.violations.filter(isError).map(({ object }) => object), ...(live?.unread ?? [])]);
   const found = [
     ...resources.violations,
     ...compiled.filter(violation => !followsFrom(violation, refused)),
-    ...checkMaterial(resources, options.now),
+    ...checkMaterial(resources, options.now, live === undefined ? undefined : SOON),
     ...resources.objects.flatMap(object =>
       object.kind === 'PolicyTest' ? findTestProblems(object, resources.objects) : [],
     ),
   ];
+  return sortProblems(found);
+}
+
+/** Errors first, each once. */
+export function sortProblems(found: readonly Violation[]): readonly Violation[] {
   const unique = new Map(found.map(violation => [JSON.stringify(violation), violation]));
   return [...unique.values()].sort(compareViolations);
 }
+
+/** In a cluster certificates are renewed by somebody: whoever is this late needs to be looked at. */
+const SOON: Soon = { ofLife: 0.25, atMostMs: 30 * 86_400_000, ofListMs: 86_400_000 };
 
 /** One workload for each podSelector of an Api; a namespace without Apis is looked at once, for its policies. */
 function findWorkloads(objects: readonly SallyportObject[], { namespace, labels }: CheckOptions): readonly Workload[] {
@@ -54,17 +76,17 @@ function findWorkloads(objects: readonly SallyportObject[], { namespace, labels 
   return [...workloads.values()];
 }
 
-function compileFor(workload: Workload, resources: Resources): readonly Violation[] {
-  const { objects, invalid, material, namespaces, hash } = resources;
+function compileFor(workload: Workload, resources: Resources, live: LiveFacts | undefined): readonly Violation[] {
+  const { objects, invalid, namespaces, hash } = resources;
   const namespaceLabels = namespaces.get(workload.namespace) ?? assumeLabels(objects);
   const { snapshot } = compileSnapshot({
     objects,
     invalid,
-    lookup: createLookup(material),
-    workload: { ...workload, namespaceLabels, ports: assumePorts(objects) },
+    lookup: createLookup(live?.material ?? resources.material),
+    workload: { ...workload, namespaceLabels, ports: workload.ports ?? assumePorts(objects) },
     generation: 1,
     hash,
-    source: 'files',
+    source: live === undefined ? 'files' : 'kubernetes',
   });
   return snapshot.violations;
 }
@@ -81,6 +103,7 @@ function compareViolations(a: Violation, b: Violation): number {
   return (
     rank(a) - rank(b) ||
     compareText(a.position?.file ?? '', b.position?.file ?? '') ||
+    (a.position === undefined && b.position === undefined ? compareText(a.object, b.object) : 0) ||
     (a.position?.line ?? 0) - (b.position?.line ?? 0) ||
     compareText(a.field, b.field)
   );

@@ -4,20 +4,29 @@ import { isFailed, renderFailures, renderJunit, summarizeTests, type TestReport 
 import type { Io } from './io.ts';
 import { createPaint, type Paint } from './text.ts';
 
+interface Report {
+  readonly objects: number;
+  readonly tests: readonly TestReport[];
+  /** What could not be looked at, as sentences. */
+  readonly notChecked?: readonly string[];
+}
+
 export function renderProblems(
   problems: readonly Violation[],
-  { objects, tests }: { readonly objects: number; readonly tests: readonly TestReport[] },
+  { objects, tests, notChecked = [] }: Report,
   output: 'text' | 'json' | 'junit',
   io: Pick<Io, 'stdout' | 'stderr' | 'isTTY' | 'columns'>,
 ): void {
   const summary = [summarize(problems, objects), summarizeTests(tests)].filter(Boolean).join('; ');
+  const unseen = notChecked.map(sentence => `not checked: ${sentence}\n`).join('');
+  if (output !== 'json') io.stderr.write(unseen);
   if (output === 'junit') {
     io.stdout.write(renderJunit(problems, tests));
     return;
   }
   if (output === 'json')
     io.stdout.write(
-      `${JSON.stringify({ ...describeProblems(problems), ...(tests.length === 0 ? {} : { tests: describeTests(tests) }) }, undefined, 2)}\n`,
+      `${JSON.stringify({ ...describeProblems(problems), ...(notChecked.length === 0 ? {} : { notChecked }), ...(tests.length === 0 ? {} : { tests: describeTests(tests) }) }, undefined, 2)}\n`,
     );
   else if (io.isTTY) {
     const paint = createPaint(true);
@@ -29,10 +38,10 @@ export function renderProblems(
   }
 }
 
-/** `file:line:field: problem, fix`; without a position the object's name stands in its place. */
+/** `file:line:field: problem, fix`; without a position `Kind namespace/name: field: problem, fix`. */
 export function formatProblem({ severity, object, field, problem, fix, position }: Violation): string {
   const where = position === undefined ? object : `${position.file}:${position.line}`;
-  const place = [where, field].filter(part => part !== '').join(':');
+  const place = [where, field].filter(part => part !== '').join(position === undefined ? ': ' : ':');
   return `${place}: ${severity === 'warning' ? 'warning: ' : ''}${problem}, ${fix}`;
 }
 

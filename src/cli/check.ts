@@ -5,11 +5,29 @@ import { collectProblems, type CheckOptions } from './check-problems.ts';
 import { renderProblems } from './check-report.ts';
 import { listFailures, runPolicyTests } from './check-tests.ts';
 import { EXIT, type Io } from './io.ts';
-import { choiceOption, parsedOption, runCommandLine, textOption, UsageProblem, type Command } from './options.ts';
+import { contextOption, kubeconfigOption, withCluster } from './cluster-connection.ts';
+import {
+  choiceOption,
+  parsedOption,
+  reportUsage,
+  runCommandLine,
+  switchOption,
+  textOption,
+  UsageProblem,
+  type Command,
+  type Values,
+} from './options.ts';
 
 const OPTIONS = {
+  cluster: switchOption({
+    description: 'Looks at a live cluster instead of files',
+    variable: 'SALLYPORT_CHECK_CLUSTER',
+  }),
+  context: contextOption,
+  kubeconfig: kubeconfigOption,
   namespace: textOption({
     placeholder: 'NAME',
+    short: 'n',
     description:
       'Checks the workloads of this namespace only; objects that name no namespace belong to it. Default: every namespace, and "default" for those',
   }),
@@ -28,13 +46,16 @@ const COMMAND: Command<typeof OPTIONS> = {
   description: [
     'Finds every problem of manifests at once: fields, references, expressions, certificates and keys. Manifests are those that kubectl takes, Secrets and ConfigMaps included; other objects are ignored. Of a folder its files .yaml, .yml and .json are read; sub-folders are not.',
     'Cases of PolicyTest objects are run, without a network; one that fails is an error, printed with what was expected and the steps that led to the answer.',
-    'Each problem is one line, FILE:LINE:FIELD: PROBLEM, FIX. The exit code is 1 when there is an error; warnings alone do not count.',
+    'With --cluster the objects, pods, Services, Secrets and admission of a live cluster are looked at with your own rights: pods without a sidecar, ports that lead nowhere, what ends soon, what weakens, what the controller says. Secrets are read by their names only, and what you may not read is said and passed over.',
+    'Each problem is one line, FILE:LINE:FIELD: PROBLEM, FIX, or KIND NAMESPACE/NAME: FIELD: PROBLEM, FIX. The exit code is 1 when there is an error; warnings alone do not count.',
   ],
-  positionals: { name: 'FILE…', min: 1, max: Infinity },
+  positionals: { name: 'FILE…', min: 0, max: Infinity },
   options: OPTIONS,
   examples: [
     { comment: 'A folder', line: 'sallyport check manifests/' },
-    { comment: 'What a cluster holds', line: 'kubectl get sallyport -A -o yaml | sallyport check -' },
+    { comment: 'A live cluster', line: 'sallyport check --cluster' },
+    { comment: 'One namespace of it', line: 'sallyport check --cluster --context staging --namespace shop' },
+    { comment: 'Objects of a cluster alone', line: 'kubectl get sallyport -A -o yaml | sallyport check -' },
     { comment: 'For a pipeline that reads JUnit', line: 'sallyport check -o junit manifests/ > report.xml' },
     { comment: 'Only what is wrong, for a machine', line: 'sallyport check -o json manifests/*.yaml' },
   ],
@@ -43,6 +64,12 @@ const COMMAND: Command<typeof OPTIONS> = {
 export function runCheck(args: readonly string[], io: Io): Promise<number> {
   return runCommandLine(COMMAND, args, io, async (values, paths) => {
     const { namespace, output, 'workload-labels': labels } = values;
+    const problems = judgeArguments(values, paths);
+    if (problems.length > 0) {
+      reportUsage('check', problems, io);
+      return EXIT.usage;
+    }
+    if (values.cluster) return checkCluster(values, io);
     const resources = await readManifests(paths, {
       cwd: io.cwd,
       ...(io.stdin === undefined ? {} : { stdin: io.stdin }),
@@ -54,8 +81,34 @@ export function runCheck(args: readonly string[], io: Io): Promise<number> {
       ...(labels === undefined ? {} : { labels }),
     };
     const tests = await runPolicyTests(resources, options);
-    const problems = [...collectProblems(resources, options), ...listFailures(tests)];
-    renderProblems(problems, { objects: resources.objects.length + resources.invalid.length, tests }, output, io);
+    const found = [...collectProblems(resources, options), ...listFailures(tests)];
+    renderProblems(found, { objects: resources.objects.length + resources.invalid.length, tests }, output, io);
+    return found.some(isError) ? EXIT.negative : EXIT.ok;
+  });
+}
+
+function judgeArguments(values: Values<typeof OPTIONS>, paths: readonly string[]): readonly string[] {
+  if (!values.cluster) return paths.length === 0 ? ['needs at least one FILE…'] : [];
+  return [
+    ...(paths.length > 0 ? ['takes FILE… or --cluster, not both'] : []),
+    ...(values['workload-labels'] === undefined ? [] : ['--workload-labels is for files: a cluster has pods']),
+  ];
+}
+
+function checkCluster(values: Values<typeof OPTIONS>, io: Io): Promise<number> {
+  const { namespace, output } = values;
+  return withCluster('check', values, io, async client => {
+    const [{ readCluster }, { analyzeCluster }] = await Promise.all([
+      import('./cluster-read.ts'),
+      import('./cluster-analysis.ts'),
+    ]);
+    const { signal } = new AbortController();
+    const view = await readCluster({ client, namespace, signal, everything: true });
+    const { problems, ...report } = await analyzeCluster(view, {
+      now: Date.now(),
+      ...(namespace === undefined ? {} : { namespace }),
+    });
+    renderProblems(problems, report, output, io);
     return problems.some(isError) ? EXIT.negative : EXIT.ok;
   });
 }

@@ -60,6 +60,17 @@ export function parseManifests(file: string, text: string, options: ManifestOpti
   };
 }
 
+/** The same for objects as the API server holds them: they have no file, so problems carry no position. */
+export function parseLiveObjects(values: readonly unknown[]): FileContent {
+  const locate: Locate = () => undefined;
+  const parts = values.map(value => parseDocument({ value, locate }, { defaultNamespace: 'default' }));
+  return {
+    entries: parts.flatMap(part => part.entry ?? []),
+    violations: parts.flatMap(part => part.violations),
+    readable: parts.every(part => part.readable),
+  };
+}
+
 interface Part {
   readonly entry?: Entry;
   readonly violations: readonly Violation[];
