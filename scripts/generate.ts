@@ -34,7 +34,8 @@ const generated = new Map<string, string>([
 ]);
 
 function renderYaml(kind: KindName): string {
-  const text = stringify(renderCrd(kind), { lineWidth: 0, aliasDuplicateObjects: false });
+  // YAML 1.1, as kubectl and Helm read it: a key `on` without quotes would be `true` to them.
+  const text = stringify(renderCrd(kind), { lineWidth: 0, aliasDuplicateObjects: false, version: '1.1' });
   return `# Written by \`npm run generate\` from src/api; edit the schemas there.\n${text}`;
 }
 

@@ -25,12 +25,12 @@ export function findApiPortProblems({ apis, pods }: Pick<PodScene, 'apis' | 'pod
     const declared = [...new Set(own.flatMap(pod => pod.declared))].sort((a, b) => a - b);
     // Containers need not declare their ports, so silence says nothing.
     if (declared.length === 0) return [];
-    const problem = `no container of the ${countPods(own.length)} that it selects declares port ${port}; declared ${declared.length === 1 ? 'is' : 'are'} ${declared.join(', ')}`;
+    const problem = `no container of the ${own.length === 1 ? 'pod' : `${own.length} pods`} that it selects declares port ${port}; declared ${declared.length === 1 ? 'is' : 'are'} ${declared.join(', ')}`;
     return [warn(api, 'spec.port', problem, `write the port at which the app listens, or declare ${port}`)];
   });
 }
 
-const countPods = (count: number): string => (count === 1 ? 'pod' : `${count} pods`);
+const countPods = (count: number): string => (count === 1 ? '1 pod' : `${count} pods`);
 
 const warn = (object: SallyportObject, field: string, problem: string, fix: string): Violation => ({
   ...{ severity: 'warning', object: identify(object), field, problem, fix },
@@ -77,7 +77,7 @@ function judgePort(port: Readonly<Record<string, unknown>>, pods: readonly Pod[]
   if (lost.length === 0) return undefined;
   const [first] = lost;
   const known = scene.apis.filter(api => first !== undefined && selectsPod(api, first)).map(nameApiPort);
-  const has = known.length === 0 ? 'no Api selects them' : `they have ${known.join(', ')}`;
+  const has = known.length === 0 ? 'no Api selects such a pod' : `its Apis have ${known.join(', ')}`;
   return `leads to port ${targetPort} of ${countPods(lost.length)} where no Api listens, so connections are reset; ${has}`;
 }
 
