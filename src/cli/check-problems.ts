@@ -40,7 +40,10 @@ export function collectProblems(resources: Resources, options: CheckOptions): re
   const { live } = options;
   const workloads = live?.workloads ?? findWorkloads(resources.objects, options);
   const compiled = workloads.flatMap(workload => compileFor(workload, resources, live));
-  const refused = new Set([...resources.violations.filter(isError).map(({ object }) => object), ...(live?.unread ?? [])]);
+  const refused = new Set([
+    ...resources.violations.filter(isError).map(({ object }) => object),
+    ...(live?.unread ?? []),
+  ]);
   const found = [
     ...resources.violations,
     ...compiled.filter(violation => !followsFrom(violation, refused)),

@@ -7,7 +7,8 @@ import type { AdmissionView, Raw } from './cluster-view.ts';
 
 /** How our objects of the cluster are told from those of others. */
 const PREFIX = 'sallyport-';
-const INSTALL = 'install the chart: helm upgrade --install sallyport charts/sallyport -n sallyport-system --create-namespace';
+const INSTALL =
+  'install the chart: helm upgrade --install sallyport charts/sallyport -n sallyport-system --create-namespace';
 
 const isOurs = ({ metadata }: Raw): boolean => metadata.name.startsWith(PREFIX);
 
@@ -98,7 +99,15 @@ function judgePolicies(
     const spec = isRecord(policy['spec']) ? policy['spec'] : {};
     const ignores: readonly Violation[] =
       spec['failurePolicy'] === 'Ignore'
-        ? [{ severity: 'warning', object, field: 'spec.failurePolicy', problem: 'is Ignore: what it cannot judge passes', fix: 'write Fail' }]
+        ? [
+            {
+              severity: 'warning',
+              object,
+              field: 'spec.failurePolicy',
+              problem: 'is Ignore: what it cannot judge passes',
+              fix: 'write Fail',
+            },
+          ]
         : [];
     return [...ignores, ...judgeBindings(name, object, bindings)];
   });
@@ -108,7 +117,9 @@ function judgeBindings(name: string, object: string, bindings: readonly Raw[] | 
   if (bindings === undefined) return [];
   const specs = bindings.map(({ spec }) => (isRecord(spec) ? spec : {}));
   const own = specs.filter(spec => spec['policyName'] === name);
-  const denies = own.some(({ validationActions }) => Array.isArray(validationActions) && validationActions.includes('Deny'));
+  const denies = own.some(
+    ({ validationActions }) => Array.isArray(validationActions) && validationActions.includes('Deny'),
+  );
   if (denies) return [];
   const problem = own.length === 0 ? 'has no binding, so it judges nothing' : 'has no binding that denies';
   return [{ severity: 'warning', object, field: '', problem, fix: INSTALL }];

@@ -41,7 +41,10 @@ export async function analyzeCluster(
   const material = forgive(resources, unread);
   const live = { workloads: listWorkloads(resources.objects, apis, pods), material, unread };
   const own = collectProblems(resources, { now, live });
-  const tests = await runPolicyTests({ ...resources, material }, { now, ...(namespace === undefined ? {} : { namespace }) });
+  const tests = await runPolicyTests(
+    { ...resources, material },
+    { now, ...(namespace === undefined ? {} : { namespace }) },
+  );
   const known = new Set(own.filter(({ severity }) => severity === 'error').map(({ object }) => object));
   const scene = { pods, apis, namespaces };
   const clusterPolicies = pick(resources.objects, 'ClusterAuthPolicy');
@@ -73,7 +76,11 @@ const pick = <K extends SallyportObject['kind']>(
 ): readonly ObjectOfKind<K>[] => objects.filter((object): object is ObjectOfKind<K> => object.kind === kind);
 
 /** Status is not part of what is judged. */
-export function collectResources({ objects, data, namespaces }: Pick<ClusterView, 'objects' | 'data' | 'namespaces'>): Resources {
+export function collectResources({
+  objects,
+  data,
+  namespaces,
+}: Pick<ClusterView, 'objects' | 'data' | 'namespaces'>): Resources {
   const labels = [...namespaces].map(([name, own]) => ({
     ...{ apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels: own } },
   }));
@@ -112,7 +119,10 @@ function listWorkloads(
   const names = new Set(objects.map(({ meta }) => meta.namespace).filter(name => name !== ''));
   const found = [...names].flatMap((namespace): readonly Workload[] => {
     const own = apis.filter(({ meta }) => meta.namespace === namespace);
-    const classes = groupPods(pods.filter(pod => pod.namespace === namespace), own);
+    const classes = groupPods(
+      pods.filter(pod => pod.namespace === namespace),
+      own,
+    );
     const isSelected = (labels: Labels): boolean =>
       own.some(({ spec }) => matchLabels(spec.podSelector.matchLabels, labels));
     const real = classes

@@ -19,10 +19,12 @@ export function findMeshProblems(
   if (bundles === undefined) return [];
   const known = new Set(bundles.map(({ metadata }) => metadata.namespace));
   const optedIn = [...namespaces].filter(([, labels]) => labels[INJECT_LABEL] === 'enabled').map(([name]) => name);
-  const missing = optedIn.filter(name => !known.has(name)).map(name => {
-    const problem = 'does not exist, so apps of this namespace cannot tell their sidecars from others';
-    return describe(name, '', problem);
-  });
+  const missing = optedIn
+    .filter(name => !known.has(name))
+    .map(name => {
+      const problem = 'does not exist, so apps of this namespace cannot tell their sidecars from others';
+      return describe(name, '', problem);
+    });
   return [...missing, ...bundles.flatMap(bundle => judgeBundle(bundle, now))];
 }
 

@@ -26,7 +26,11 @@ function judgeLabels(namespaces: ReadonlyMap<string, Labels>): readonly Violatio
   return [...namespaces].flatMap(([name, labels]): readonly Violation[] => {
     const value = labels[INJECT_LABEL];
     if (value === undefined) return [];
-    const place = { severity: 'error', object: `Namespace ${name}`, field: `metadata.labels["${INJECT_LABEL}"]` } as const;
+    const place = {
+      severity: 'error',
+      object: `Namespace ${name}`,
+      field: `metadata.labels["${INJECT_LABEL}"]`,
+    } as const;
     if (isSystem(name)) {
       return [{ ...place, problem: 'a namespace of the system is never injected', fix: 'remove the label' }];
     }
@@ -53,7 +57,11 @@ function judgeOwner(pods: readonly Pod[], scene: PodScene): readonly Violation[]
     if (one === undefined) return [];
     const { owner, ownerKind } = one.pod;
     const at = ownerKind === 'Pod' ? field : `spec.template.${field}`;
-    const what = `${countPods(some.map(({ pod }) => pod.name), pods.length, ownerKind)} ${problem}`;
+    const what = `${countPods(
+      some.map(({ pod }) => pod.name),
+      pods.length,
+      ownerKind,
+    )} ${problem}`;
     return [{ severity: 'error', object: owner, field: at, problem: what, fix }];
   };
   const use = host.length === 1 ? 'uses' : 'use';
@@ -71,7 +79,12 @@ function judgeOwner(pods: readonly Pod[], scene: PodScene): readonly Violation[]
       'has a container named sallyport that is not the injected one',
       'remove it from the manifest, and make the pods anew',
     ),
-    ...report(bare, 'spec.initContainers', `${run} without a sidecar, though ${first.reason.because}`, describeFix(first)),
+    ...report(
+      bare,
+      'spec.initContainers',
+      `${run} without a sidecar, though ${first.reason.because}`,
+      describeFix(first),
+    ),
   ];
 }
 
@@ -92,7 +105,8 @@ function findReason(pod: Pod, { apis, namespaces }: PodScene): Reason | undefine
   if (pod.sidecar.state === 'Protected' && !pod.hostNetwork) return undefined;
   const optedIn = isOptedIn(pod.labels, namespaces.get(pod.namespace)) === true;
   const api = apis.find(one => selectsPod(one, pod));
-  if (api !== undefined) return { optedIn, because: `${identify(api)} selects ${pod.ownerKind === 'Pod' ? 'it' : 'them'}` };
+  if (api !== undefined)
+    return { optedIn, because: `${identify(api)} selects ${pod.ownerKind === 'Pod' ? 'it' : 'them'}` };
   if (!optedIn) return undefined;
   const label = pod.labels[INJECT_LABEL] === 'enabled' ? 'its pods have' : `namespace ${pod.namespace} has`;
   return { optedIn, because: `${label} the label ${INJECT_LABEL}` };

@@ -70,7 +70,11 @@ function readSelector(value: unknown): Labels | undefined {
   return entries.length === 0 ? undefined : Object.fromEntries(entries);
 }
 
-function judgePort(port: Readonly<Record<string, unknown>>, pods: readonly Pod[], scene: ServiceScene): string | undefined {
+function judgePort(
+  port: Readonly<Record<string, unknown>>,
+  pods: readonly Pod[],
+  scene: ServiceScene,
+): string | undefined {
   const { targetPort = port['port'], protocol = 'TCP' } = port;
   if (protocol !== 'TCP' || (typeof targetPort !== 'number' && typeof targetPort !== 'string')) return undefined;
   const lost = pods.filter(pod => !isServed(resolvePort(targetPort, pod), pod, scene));
@@ -86,7 +90,11 @@ const nameApiPort = (api: Api): string => `${api.spec.port} (${identify(api)})`;
 const resolvePort = (port: number | string, { ports }: Pod): number | undefined =>
   typeof port === 'number' ? port : ports[port];
 
-function isServed(port: number | undefined, pod: Pod, { apis, clusterPolicies, namespaces, now }: ServiceScene): boolean {
+function isServed(
+  port: number | undefined,
+  pod: Pod,
+  { apis, clusterPolicies, namespaces, now }: ServiceScene,
+): boolean {
   // A name that the pod lacks: the Service leads nowhere in any case, which Kubernetes shows itself.
   if (port === undefined) return true;
   if (apis.some(api => selectsPod(api, pod) && resolvePort(api.spec.port, pod) === port)) return true;
@@ -96,5 +104,7 @@ function isServed(port: number | undefined, pod: Pod, { apis, clusterPolicies, n
   const allowances = clusterPolicies
     .flatMap(({ key, spec }) => listAllowances(key, spec, labels))
     .filter(allowance => isInForce(allowance, now));
-  return findOpening(allowances, now) !== undefined || allowances.some(({ excludePorts }) => excludePorts.includes(port));
+  return (
+    findOpening(allowances, now) !== undefined || allowances.some(({ excludePorts }) => excludePorts.includes(port))
+  );
 }

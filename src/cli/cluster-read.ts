@@ -73,7 +73,11 @@ async function readMore(reader: Reader, objects: readonly Raw[], scope: { readon
 
 interface Reader {
   /** Undefined: it may not be read, or the server does not know the kind. */
-  list(at: ResourceAddress, kind: string, query?: Readonly<Record<string, string>>): Promise<readonly Raw[] | undefined>;
+  list(
+    at: ResourceAddress,
+    kind: string,
+    query?: Readonly<Record<string, string>>,
+  ): Promise<readonly Raw[] | undefined>;
   /** Undefined: not there, or unread. */
   get(at: ResourceAddress, kind: string): Promise<Raw | undefined>;
   /** Whether the server knew none of the kinds of the group. */

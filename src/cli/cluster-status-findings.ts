@@ -26,18 +26,27 @@ export function findStatusProblems(objects: readonly Raw[], known: ReadonlySet<s
   if (judged.length === 0) return [];
   const silent = judged.filter(raw => readConditions(raw).length === 0);
   if (silent.length === judged.length) {
-    const problem = 'no object has a status: no controller has ever looked at them, and nothing tells what pods enforce';
+    const problem =
+      'no object has a status: no controller has ever looked at them, and nothing tells what pods enforce';
     return [warn('Deployment sallyport-controller', '', problem, SEE_CONTROLLER)];
   }
   return [
-    ...silent.map(raw => warn(identifyRaw(raw), 'status', 'is empty: the controller has not looked at it', SEE_CONTROLLER)),
+    ...silent.map(raw =>
+      warn(identifyRaw(raw), 'status', 'is empty: the controller has not looked at it', SEE_CONTROLLER),
+    ),
     ...judged.flatMap(raw => judgeConditions(raw, known)),
   ];
 }
 
 const SEE_CONTROLLER = 'look at the controller: kubectl get pods -A -l app.kubernetes.io/name=sallyport';
 
-const warn = (object: string, field: string, problem: string, fix: string, severity: Severity = 'warning'): Violation => ({
+const warn = (
+  object: string,
+  field: string,
+  problem: string,
+  fix: string,
+  severity: Severity = 'warning',
+): Violation => ({
   ...{ severity, object, field, problem, fix },
 });
 

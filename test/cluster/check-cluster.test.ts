@@ -16,23 +16,38 @@ const readAll = (folder: string): string =>
 
 /** What is wrong in the troubled cluster, and the line that says so. */
 const FOUND: Readonly<Record<string, RegExp>> = {
-  'a reference that leads nowhere': /^AuthPolicy shop\/lost: spec\.request\[0\]\.clientCertificate\.trust: names the ClientTrust "devises", which does not exist, write "devices"$/m,
-  'pods that an Api selects, in a namespace that is not opted in': /^Deployment open\/open: spec\.template\.spec\.initContainers: 2\/2 pods \(open-[^)]+\) run without a sidecar, though Api open\/open selects them, kubectl label namespace open sallyport\.dev\/inject=enabled, then kubectl -n open rollout restart deployment\/open$/m,
-  'pods of an opted-in namespace without a sidecar': /^Deployment shop\/bare: .*run without a sidecar, though namespace shop has the label sallyport\.dev\/inject, kubectl -n shop rollout restart deployment\/bare$/m,
-  'pods on the network of their node': /^Deployment shop\/host: spec\.template\.spec\.hostNetwork: 2\/2 pods .* use the node’s network/m,
-  'a container that only has the name of the sidecar': /^Pod shop\/fake: spec\.initContainers: it has a container named sallyport that is not the injected one/m,
-  'a label that opts nothing in': /^Namespace typo: metadata\.labels\["sallyport\.dev\/inject"\]: is "true", which opts nothing in, write enabled/m,
-  'a policy test that fails': /^PolicyTest shop\/failing: spec\.cases\[0\]\.expect\.verdict: the case "unknown" fails: verdict is Deny, not Permit/m,
-  'an Api whose port no container declares': /^Api shop\/elsewhere: spec\.port: warning: no container of the pod that it selects declares port 9999; declared is 8080/m,
-  'an Api that selects no pod': /^Api shop\/nobody: spec\.podSelector: warning: selects no pod of namespace shop \(app=nobody\)/m,
+  'a reference that leads nowhere':
+    /^AuthPolicy shop\/lost: spec\.request\[0\]\.clientCertificate\.trust: names the ClientTrust "devises", which does not exist, write "devices"$/m,
+  'pods that an Api selects, in a namespace that is not opted in':
+    /^Deployment open\/open: spec\.template\.spec\.initContainers: 2\/2 pods \(open-[^)]+\) run without a sidecar, though Api open\/open selects them, kubectl label namespace open sallyport\.dev\/inject=enabled, then kubectl -n open rollout restart deployment\/open$/m,
+  'pods of an opted-in namespace without a sidecar':
+    /^Deployment shop\/bare: .*run without a sidecar, though namespace shop has the label sallyport\.dev\/inject, kubectl -n shop rollout restart deployment\/bare$/m,
+  'pods on the network of their node':
+    /^Deployment shop\/host: spec\.template\.spec\.hostNetwork: 2\/2 pods .* use the node’s network/m,
+  'a container that only has the name of the sidecar':
+    /^Pod shop\/fake: spec\.initContainers: it has a container named sallyport that is not the injected one/m,
+  'a label that opts nothing in':
+    /^Namespace typo: metadata\.labels\["sallyport\.dev\/inject"\]: is "true", which opts nothing in, write enabled/m,
+  'a policy test that fails':
+    /^PolicyTest shop\/failing: spec\.cases\[0\]\.expect\.verdict: the case "unknown" fails: verdict is Deny, not Permit/m,
+  'an Api whose port no container declares':
+    /^Api shop\/elsewhere: spec\.port: warning: no container of the pod that it selects declares port 9999; declared is 8080/m,
+  'an Api that selects no pod':
+    /^Api shop\/nobody: spec\.podSelector: warning: selects no pod of namespace shop \(app=nobody\)/m,
   'Apis in conflict': /^Api shop\/twice: spec\.tls: warning: differs from Api shop\/fleet, which shares port 8080/m,
-  'a port in plaintext': /^Api open\/open: spec\.tls: warning: is absent: tokens and keys travel to this port in plaintext/m,
+  'a port in plaintext':
+    /^Api open\/open: spec\.tls: warning: is absent: tokens and keys travel to this port in plaintext/m,
   'a port that takes both': /^Api shop\/fleet: spec\.tls\.mode: warning: is Permissive/m,
-  'a certificate that ended': /^Api shop\/ended: spec\.tls\.certificate\.secretName: warning: the certificate of the Secret "ended-tls" ended on [-0-9]+, renew it$/m,
-  'a certificate that ends soon': /^Api shop\/fleet: spec\.tls\.certificate\.secretName: warning: the certificate of the Secret "fleet-tls" ends on [-0-9]+, 2 days from now, renew it$/m,
-  'a CA that ends soon': /^TokenIssuer shop\/corp: spec\.discovery\.trust\.configMapKeyRef: warning: "ca\.crt" of the ConfigMap "corp-ca" holds a certificate that ends on [-0-9]+, 9 days from now/m,
-  'a revocation list that ends soon': /^ClientTrust shop\/devices: spec\.revocation\.crls\[0\]\.configMapKeyRef: warning: .* a revocation list that is to be renewed by/m,
-  'a mesh CA that ends soon': /^ConfigMap shop\/sallyport-mesh-ca: data\["ca\.crt"\]: warning: the mesh CA ends on [-0-9]+, and no newer one is there/m,
+  'a certificate that ended':
+    /^Api shop\/ended: spec\.tls\.certificate\.secretName: warning: the certificate of the Secret "ended-tls" ended on [-0-9]+, renew it$/m,
+  'a certificate that ends soon':
+    /^Api shop\/fleet: spec\.tls\.certificate\.secretName: warning: the certificate of the Secret "fleet-tls" ends on [-0-9]+, 2 days from now, renew it$/m,
+  'a CA that ends soon':
+    /^TokenIssuer shop\/corp: spec\.discovery\.trust\.configMapKeyRef: warning: "ca\.crt" of the ConfigMap "corp-ca" holds a certificate that ends on [-0-9]+, 9 days from now/m,
+  'a revocation list that ends soon':
+    /^ClientTrust shop\/devices: spec\.revocation\.crls\[0\]\.configMapKeyRef: warning: .* a revocation list that is to be renewed by/m,
+  'a mesh CA that ends soon':
+    /^ConfigMap shop\/sallyport-mesh-ca: data\["ca\.crt"\]: warning: the mesh CA ends on [-0-9]+, and no newer one is there/m,
   'a namespace without the mesh CA': /^ConfigMap other\/sallyport-mesh-ca: warning: does not exist/m,
   'any audience': /^AuthPolicy shop\/weak: spec\.request\[0\]\.jwt\.audiences: warning: /m,
   'requests without credentials': /^AuthPolicy shop\/weak: spec\.request\[1\]\.anyOf\[1\]\.anonymous: warning: /m,
@@ -45,14 +60,20 @@ const FOUND: Readonly<Record<string, RegExp>> = {
   'trust in addresses': /^ClientTrust shop\/devices: spec\.sources\[1\]\.header\.acceptAddressTrust: warning: /m,
   'Secrets that are shared': /^ClusterAuthPolicy allowing: spec\.shareSecrets: warning: /m,
   'an allowance without an end': /^ClusterAuthPolicy allowing: spec\.allowances\[0\]: warning: has no end/m,
-  'an allowance that ends soon': /^ClusterAuthPolicy allowing: spec\.allowances\[1\]\.until: warning: ends at \S+Z, be ready/m,
+  'an allowance that ends soon':
+    /^ClusterAuthPolicy allowing: spec\.allowances\[1\]\.until: warning: ends at \S+Z, be ready/m,
   'an allowance that ended': /^ClusterAuthPolicy allowing: spec\.allowances\[2\]\.until: warning: ended at/m,
-  'a Service that leads to no Api': /^Service shop\/debug: spec\.ports\[0\]\.targetPort: warning: leads to port 6060 of 1 pod where no Api listens, so connections are reset/m,
-  'a webhook that lets pods through while nobody answers': /^MutatingWebhookConfiguration sallyport-injector: webhooks\[0\]\.failurePolicy: warning: is Ignore: while the controller is away new pods start without a sidecar/m,
-  'a webhook that cannot be called': /^MutatingWebhookConfiguration sallyport-injector: webhooks\[0\]\.clientConfig\.caBundle: is empty/m,
-  'a validating webhook that is missing': /^ValidatingWebhookConfiguration sallyport-validator: warning: does not exist/m,
+  'a Service that leads to no Api':
+    /^Service shop\/debug: spec\.ports\[0\]\.targetPort: warning: leads to port 6060 of 1 pod where no Api listens, so connections are reset/m,
+  'a webhook that lets pods through while nobody answers':
+    /^MutatingWebhookConfiguration sallyport-injector: webhooks\[0\]\.failurePolicy: warning: is Ignore: while the controller is away new pods start without a sidecar/m,
+  'a webhook that cannot be called':
+    /^MutatingWebhookConfiguration sallyport-injector: webhooks\[0\]\.clientConfig\.caBundle: is empty/m,
+  'a validating webhook that is missing':
+    /^ValidatingWebhookConfiguration sallyport-validator: warning: does not exist/m,
   'an admission policy without a binding': /^ValidatingAdmissionPolicy sallyport-pods-made: warning: has no binding/m,
-  'an admission policy that lets through what it cannot judge': /^ValidatingAdmissionPolicy sallyport-pods-made: spec\.failurePolicy: warning: is Ignore/m,
+  'an admission policy that lets through what it cannot judge':
+    /^ValidatingAdmissionPolicy sallyport-pods-made: spec\.failurePolicy: warning: is Ignore/m,
   'a cluster without a controller': /^Deployment sallyport-controller: warning: no object has a status/m,
 };
 
@@ -81,7 +102,9 @@ describe('check --cluster on a real API server', { skip: skipWithout('control-pl
       await cluster.createNamespace('open');
       await cluster.createNamespace('typo', { 'sallyport.dev/inject': 'true' });
       await cluster.createNamespace('other', { 'sallyport.dev/inject': 'enabled' });
-      await cluster.apply(JSON.stringify({ apiVersion: 'v1', kind: 'List', items: describeTrouble({ now: Date.now() }) }));
+      await cluster.apply(
+        JSON.stringify({ apiVersion: 'v1', kind: 'List', items: describeTrouble({ now: Date.now() }) }),
+      );
       await cluster.waitFor('the pods of Deployments', async () => {
         const { stdout } = await cluster.kubectl(['get', 'pods', '-A', '-o', 'name']);
         return stdout.trim().split('\n').length >= 9;
@@ -107,7 +130,10 @@ describe('check --cluster on a real API server', { skip: skipWithout('control-pl
       const told = JSON.parse(stdout) as { problems: readonly { object: string }[]; notChecked?: unknown };
       assert.ok(told.problems.some(({ object }) => object === 'Deployment shop/bare'));
       assert.equal(told.notChecked, undefined);
-      assert.match((await check('-o', 'junit')).stdout, /<testcase name="Deployment shop\/bare [^"]*" classname="manifests"><failure/);
+      assert.match(
+        (await check('-o', 'junit')).stdout,
+        /<testcase name="Deployment shop\/bare [^"]*" classname="manifests"><failure/,
+      );
     });
 
     test('looks at one namespace, and follows what it names elsewhere', async () => {
@@ -121,7 +147,11 @@ describe('check --cluster on a real API server', { skip: skipWithout('control-pl
       const granted = ['get', 'list'];
       await cluster.apply(
         JSON.stringify({
-          ...{ apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'Role', metadata: { name: 'reader', namespace: 'shop' } },
+          ...{
+            apiVersion: 'rbac.authorization.k8s.io/v1',
+            kind: 'Role',
+            metadata: { name: 'reader', namespace: 'shop' },
+          },
           rules: [
             { apiGroups: ['sallyport.dev'], resources: ['*'], verbs: granted },
             { apiGroups: [''], resources: ['pods', 'services'], verbs: granted },
@@ -138,8 +168,14 @@ describe('check --cluster on a real API server', { skip: skipWithout('control-pl
       assert.match(stdout, /^AuthPolicy shop\/lost: /m);
       assert.doesNotMatch(stdout, /which does not exist or has no tls\.crt|"corp-ca", which does not exist/);
       assert.match(stderr, /^not checked: Secret shop\/ended-tls, Secret shop\/fleet-tls: you may not get secrets$/m);
-      assert.match(stderr, /^not checked: ConfigMap shop\/corp-ca, ConfigMap shop\/device-ca: you may not get configmaps$/m);
-      assert.match(stderr, /^not checked: every ClusterAuthPolicy of the cluster: you may not list clusterauthpolicies$/m);
+      assert.match(
+        stderr,
+        /^not checked: ConfigMap shop\/corp-ca, ConfigMap shop\/device-ca: you may not get configmaps$/m,
+      );
+      assert.match(
+        stderr,
+        /^not checked: every ClusterAuthPolicy of the cluster: you may not list clusterauthpolicies$/m,
+      );
       assert.match(stderr, /^not checked: every MutatingWebhookConfiguration of the cluster: you may not list/m);
     });
 
@@ -156,7 +192,12 @@ describe('check --cluster on a real API server', { skip: skipWithout('control-pl
       });
       await patch('authpolicy/weak', [
         condition('Accepted', 'True', 'Accepted', 'valid'),
-        condition('Enforced', 'False', 'SidecarTooOld', 'generation 1 on 1/2 pods; 1 has a sidecar that is too old for it'),
+        condition(
+          'Enforced',
+          'False',
+          'SidecarTooOld',
+          'generation 1 on 1/2 pods; 1 has a sidecar that is too old for it',
+        ),
       ]);
       await patch('authpolicy/lost', [condition('ResolvedRefs', 'False', 'RefNotFound', 'repeated')]);
       await patch('api/fleet', [condition('Accepted', 'True', 'Accepted', 'valid', 0)]);
@@ -177,7 +218,12 @@ describe('check --cluster on a real API server', { skip: skipWithout('control-pl
 
     test('exits 69 with a sentence where no API server is', async () => {
       const { ca, clientCertificate: client } = cluster.adminConnection;
-      const file = writeKubeconfig({ file: join(cluster.folder, 'nowhere'), server: 'https://127.0.0.1:1', ca, client });
+      const file = writeKubeconfig({
+        file: join(cluster.folder, 'nowhere'),
+        server: 'https://127.0.0.1:1',
+        ca,
+        client,
+      });
       const { code, stdout, stderr } = await runInMemory(['check', '--cluster', '--kubeconfig', file]);
       assert.deepEqual([code, stdout], [69, '']);
       assert.match(stderr, /^sallyport check: the API server cannot be asked: .*ECONNREFUSED/);

@@ -51,10 +51,18 @@ export function describeTrouble({ now }: TroubledOptions): readonly Manifest[] {
   const at = (days: number): Date => new Date(now + days * DAY);
   const corp = createAuthority({ name: 'corp', notBefore: at(-365), notAfter: at(10) });
   const { servers, devicesCa } = createDemoMaterial();
-  const leaf = corp.issue({ subject: 'fleet', san: { dns: ['fleet.example.com'] }, notBefore: at(-80), notAfter: at(3) });
+  const leaf = corp.issue({
+    subject: 'fleet',
+    san: { dns: ['fleet.example.com'] },
+    notBefore: at(-80),
+    notAfter: at(3),
+  });
   return [
     tlsSecret('fleet-tls', leaf),
-    tlsSecret('ended-tls', corp.issue({ subject: 'ended', san: { dns: ['ended.example.com'] }, notBefore: at(-80), notAfter: at(-1) })),
+    tlsSecret(
+      'ended-tls',
+      corp.issue({ subject: 'ended', san: { dns: ['ended.example.com'] }, notBefore: at(-80), notAfter: at(-1) }),
+    ),
     tlsSecret('good-tls', servers.public),
     configMap('corp-ca', { 'ca.crt': corp.certificatePem }),
     configMap('device-ca', {
@@ -94,11 +102,18 @@ export function describeTrouble({ now }: TroubledOptions): readonly Manifest[] {
       errors: { includePolicy: true },
     }),
     object('AuthPolicy', 'lost', {
-      ...{ targetRefs: [{ kind: 'Api', name: 'fleet' }], request: [{ name: 'c', clientCertificate: { trust: 'devises' } }] },
+      ...{
+        targetRefs: [{ kind: 'Api', name: 'fleet' }],
+        request: [{ name: 'c', clientCertificate: { trust: 'devises' } }],
+      },
     }),
     object('PolicyTest', 'failing', {
       cases: [
-        { name: 'unknown', given: { request: { path: '/', host: 'other.example.com' } }, expect: { verdict: 'Permit' } },
+        {
+          name: 'unknown',
+          given: { request: { path: '/', host: 'other.example.com' } },
+          expect: { verdict: 'Permit' },
+        },
       ],
     }),
     cluster('allowing', {
@@ -129,7 +144,9 @@ export function describeTrouble({ now }: TroubledOptions): readonly Manifest[] {
       metadata: { name: 'sallyport-pods-made' },
       spec: {
         failurePolicy: 'Ignore',
-        matchConstraints: { resourceRules: [{ apiGroups: [''], apiVersions: ['v1'], operations: ['CREATE'], resources: ['pods'] }] },
+        matchConstraints: {
+          resourceRules: [{ apiGroups: [''], apiVersions: ['v1'], operations: ['CREATE'], resources: ['pods'] }],
+        },
         validations: [{ expression: 'true' }],
       },
     },
