@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { findGo, type GoToolchain, readNeededGo } from './go-toolchain.ts';
+import { type GoToolchain, provideGo, readNeededGo } from './go-toolchain.ts';
 import { findPart, locateBuilt, locateCache, locateModule, type Part } from './parts.ts';
 
 export interface BuildOptions {
@@ -20,8 +20,7 @@ export interface BuildOptions {
 export async function buildParts({ parts, say, signal, env = process.env }: BuildOptions): Promise<void> {
   const missing = parts.filter(part => findPart(part, env) === undefined);
   if (missing.length === 0) return;
-  const go = findGo(readNeededGo(missing.map(locateModule)));
-  if (typeof go === 'string') throw new Error(go);
+  const go = await provideGo(readNeededGo(missing.map(locateModule)), env);
   say(`building ${missing.map(part => part.name).join(', ')} with Go ${go.version} into ${locateCache(env)}`);
   say('(once; all of it takes about seven minutes on two cores that have nothing else to do)');
   for (const [i, part] of missing.entries()) {

@@ -30,7 +30,8 @@ const MANY_IMAGES = 150;
 export async function openBuildah(folder: string): Promise<Buildah> {
   const given = process.env['STORAGE_DRIVER'];
   for (const driver of given === undefined ? ['overlay', 'vfs'] : [given]) {
-    const buildah = ['buildah', ...listStorageFlags(folder, driver)];
+    // In a mount namespace of its own: what it mounts, and forgets when it is killed, is gone with it.
+    const buildah = ['unshare', '--mount', '--', 'buildah', ...listStorageFlags(folder, driver)];
     const works = await runCommand([...buildah, 'images', '--quiet']).then(
       () => true,
       () => false,

@@ -1,7 +1,8 @@
-/** Which `go` builds the parts: the one on the PATH if it is new enough or can fetch one that is. */
+/** Which `go` builds the parts: the one on the PATH, or the toolchain that it fetches when it is too old. */
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { chmodSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { runCommand } from './command.ts';
 
 export interface GoToolchain {
   readonly command: string;
@@ -9,7 +10,7 @@ export interface GoToolchain {
   readonly version: string;
 }
 
-/** From this version on, `go` fetches the toolchain that a go.mod asks for. */
+/** From this version on, `go` itself fetches the toolchain that a go.mod asks for. */
 const SWITCHES_SINCE = '1.21';
 
 /** Highest `go` line of the modules. */
@@ -20,15 +21,31 @@ export function readNeededGo(folders: readonly string[]): string {
   return versions.reduce((highest, version) => (isOlder(highest, version) ? version : highest));
 }
 
-/** A sentence with the fix when there is no usable `go`. */
-export function findGo(needed: string): GoToolchain | string {
-  const { error, stdout } = spawnSync('go', ['env', 'GOVERSION'], { encoding: 'utf8', cwd: '/' });
-  const version = error === undefined ? stdout.trim().replace(/^go/, '') : '';
-  if (version === '') return `Go is missing. Install Go ${needed} or newer and put \`go\` on the PATH.`;
-  if (isOlder(version, SWITCHES_SINCE))
-    return `Go ${version} is too old. Install Go ${needed} (from ${SWITCHES_SINCE} on, Go fetches it by itself).`;
-  // `local` where it suffices, so that nothing is fetched; a machine-wide `local` must not stop a switch that is needed.
+/** Undefined where there is none on the PATH. */
+export function readGoVersion(env: NodeJS.ProcessEnv = process.env): string | undefined {
+  const { stdout } = spawnSync('go', ['env', 'GOVERSION'], { encoding: 'utf8', cwd: '/', env });
+  return /^go(\d\S*)/.exec(stdout)?.[1];
+}
+
+/** @throws Error with the fix when there is no Go. */
+export async function provideGo(needed: string, env: NodeJS.ProcessEnv = process.env): Promise<GoToolchain> {
+  const version = readGoVersion(env);
+  if (version === undefined)
+    throw new Error(`Go is missing: install Go ${needed} or newer, and put \`go\` on the PATH`);
+  if (isOlder(version, SWITCHES_SINCE)) return fetchToolchain(needed, env);
+  // `local` where it suffices, so that nothing is fetched; a machine-wide `local` must not forbid a switch that is needed.
   return { command: 'go', version, env: { GOTOOLCHAIN: isOlder(version, needed) ? 'auto' : 'local' } };
+}
+
+/** What newer versions do by themselves (go.dev/doc/toolchain): toolchains are modules, and checked as such. */
+async function fetchToolchain(version: string, env: NodeJS.ProcessEnv): Promise<GoToolchain> {
+  const platform = `linux-${process.arch === 'x64' ? 'amd64' : process.arch}`;
+  const module = `golang.org/toolchain@v0.0.1-go${version}.${platform}`;
+  const answer = await runCommand(['go', 'mod', 'download', '-json', module], { cwd: '/', env });
+  const { Dir: root } = JSON.parse(answer) as { Dir: string };
+  for (const folder of ['bin', `pkg/tool/${platform.replace('-', '_')}`])
+    for (const file of readdirSync(join(root, folder))) chmodSync(join(root, folder, file), 0o755); // modules hold no modes
+  return { command: join(root, 'bin', 'go'), version, env: { GOTOOLCHAIN: 'local', GOROOT: root } };
 }
 
 function isOlder(version: string, than: string): boolean {
