@@ -1,21 +1,22 @@
 /** Puts one sidecar together: resources in, generations out. Standalone and cluster differ in the source alone. */
 import { createCredentials, type CredentialView } from '../credentials/credentials.ts';
+import type { ManagedOptions } from '../credentials/managed-certificates.ts';
 import { createDevices, type DeviceView } from '../devices/devices.ts';
 import { createLimits } from '../limits/limits.ts';
 import { createLookup, type Material } from '../material/material.ts';
 import { createSubscriptionKeys } from '../callers/subscription-keys.ts';
 import type { Snapshot } from '../policy/model.ts';
 import type { EnforcedState } from '../material/acknowledgement.ts';
-import type { IssuerState } from '../material/protocol.ts';
 import type { Fetcher } from '../outbound/fetcher.ts';
 import { isInForce } from '../policy/allowances.ts';
-import { compileSnapshot, type CompileOutput, type IdleObject } from '../policy/compile.ts';
+import { describeIssuer, describeViolation, explainUnserved, settleWithin } from './assembly-status.ts';
+import { compileSnapshot, type CompileOutput } from '../policy/compile.ts';
 import type { Remembered } from '../policy/remembered.ts';
 import type { Generation } from '../proxy/generation.ts';
 import type { Violation } from '../api/violation.ts';
 import { describeKept, type Outcome, type Resources } from '../sources/source.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
-import { createTokens, type IssuerStatus, type TokenView } from '../tokens/tokens.ts';
+import { createTokens, type KeyStore, type TokenView } from '../tokens/tokens.ts';
 import { createTrust, type TrustView } from '../trust/trust.ts';
 
 export interface Workload {
@@ -34,6 +35,10 @@ export interface AssemblyOptions {
   /** 0 ≤ x < 1, for jitter. */
   readonly random: () => number;
   readonly meshCertificate?: { readonly certificateFile: string; readonly keyFile: string };
+  /** `meshCertificate.managed` where a controller signs. */
+  readonly managed?: Pick<ManagedOptions, 'sign' | 'store'> | undefined;
+  /** Public keys over a restart of the container. */
+  readonly keyStore?: KeyStore | undefined;
   /** In files a conflict is an error; in the cluster the younger loses. Default files. */
   readonly source?: 'files' | 'kubernetes';
   /** Gets every generation, in order. */
@@ -70,13 +75,18 @@ interface Views {
 export function createAssembly(options: AssemblyOptions): Assembly {
   const { workload, fetcher, telemetry, clock, random, publish } = options;
   const adapters = { fetcher, log: telemetry.log, metrics: telemetry.metrics, clock };
-  const tokens = createTokens({ ...adapters, random });
+  const tokens = createTokens({
+    ...adapters,
+    random,
+    ...(options.keyStore === undefined ? {} : { keyStore: options.keyStore }),
+  });
   const trust = createTrust({ ...adapters, onChange: () => republish() });
   const devices = createDevices(adapters);
   const limits = createLimits();
   const credentials = createCredentials({
     log: telemetry.log,
     ...(options.meshCertificate === undefined ? {} : { meshCertificate: options.meshCertificate }),
+    ...(options.managed === undefined ? {} : { managed: { ...options.managed, clock, random } }),
     onChange: () => republish(),
     outbound: { fetcher, clock, random },
   });
@@ -212,37 +222,4 @@ export function createAssembly(options: AssemblyOptions): Assembly {
       await fetcher.close();
     },
   };
-}
-
-/** Resolves when it is done, or after `ms`. */
-async function settleWithin(done: Promise<void>, ms: number): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<undefined>();
-  const timer = setTimeout(() => resolve(undefined), ms);
-  await Promise.race([done, promise]);
-  clearTimeout(timer);
-}
-
-const describeIssuer = ({ key, count, fetchedAt, stale, lastError }: IssuerStatus): IssuerState => ({
-  key,
-  keys: count,
-  stale,
-  ...(fetchedAt === undefined ? {} : { fetchedAt }),
-  ...(lastError === '' ? {} : { problem: lastError }),
-});
-
-/** Apis that this workload does not serve, and the flag by which it would. */
-function explainUnserved(idle: readonly IdleObject[]): readonly string[] {
-  return idle
-    .filter(({ object }) => object.startsWith('Api '))
-    .map(({ object, why, misfit }) => `${object} ${why}${misfit === undefined ? '' : `; ${adviseOn(misfit)}`}`);
-}
-
-function adviseOn({ part, name }: NonNullable<IdleObject['misfit']>): string {
-  if (part === 'namespace') return `give --namespace ${name}`;
-  return part === 'labels' ? 'mend --workload-labels' : `give --container-ports ${name}=PORT`;
-}
-
-function describeViolation({ severity, object, field, problem, fix, position }: Violation): string {
-  const where = position === undefined ? object : `${position.file}:${position.line}`;
-  return `${severity}: ${where}${field === '' ? '' : `: ${field}`}: ${problem}; ${fix}`;
 }

@@ -1,15 +1,18 @@
 /** The sidecar in a pod: API server, controller, labels of the pod, saved state. Imported only there. */
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import manifest from '../../package.json' with { type: 'json' };
 import { POD_FOLDER, TOKENS_FOLDER } from '../api/names.ts';
 import { createKubeClient, type KubeClient } from '../kube/client.ts';
 import { readInClusterConnection, readTokenFile, type KubeConnection } from '../kube/connection.ts';
+import type { ManagedOptions } from '../credentials/managed-certificates.ts';
 import type { EnforcedState } from '../material/acknowledgement.ts';
+import { askForCertificate } from '../material/certificate-client.ts';
 import { createControllerStream, type ControllerStatus, type ControllerStream } from '../material/controller-stream.ts';
 import { KIND_NAMES } from '../sources/kind-watches.ts';
 import { createKubernetesSource, type KubernetesSource } from '../sources/kubernetes.ts';
 import { createFixedLabels, createPodLabels } from '../sources/pod-labels.ts';
+import { createSavedPairs } from '../sources/saved-pairs.ts';
 import { createStateStore } from '../sources/saved-state.ts';
 import type { Outcome, Resources } from '../sources/source.ts';
 import type { Log, Metrics } from '../telemetry/telemetry.ts';
@@ -21,7 +24,7 @@ const LOOK_MS = 10_000;
 
 export interface ClusterOptions {
   readonly values: SidecarValues;
-  readonly env: Io['env'];
+  readonly io: Pick<Io, 'env' | 'cwd'>;
   readonly log: Log;
   readonly metrics: Metrics;
   readonly clock: () => number;
@@ -37,8 +40,8 @@ export interface Cluster {
   /** For status. */
   describe(): Readonly<Record<string, unknown>>;
   refreshMetrics(): void;
-  /** Where the controller is; absent: none was named. */
-  readonly controller?: KubeConnection;
+  /** How managed mesh certificates come; absent: no controller was named. */
+  readonly managed?: Pick<ManagedOptions, 'sign' | 'store'>;
   stop(): Promise<void>;
 }
 
@@ -76,7 +79,7 @@ export function createCluster(options: ClusterOptions): Cluster {
     problems: () => source.problems(describeController(stream?.status())),
     describe: () => describe(source, stream?.status()),
     refreshMetrics: () => setMetrics(metrics, source, stream),
-    ...(controller === undefined ? {} : { controller }),
+    ...(controller === undefined ? {} : { managed: manageCertificates(options, controller) }),
     async stop() {
       clearInterval(looking);
       await Promise.all([source.stop(), stream?.stop()]);
@@ -85,10 +88,20 @@ export function createCluster(options: ClusterOptions): Cluster {
   };
 }
 
+function manageCertificates(
+  { values, io: { cwd }, log, clock }: ClusterOptions,
+  controller: KubeConnection,
+): Pick<ManagedOptions, 'sign' | 'store'> {
+  return {
+    sign: (csr, credential) => askForCertificate(controller, { csr, credential }, clock),
+    ...(values.state === undefined ? {} : { store: createSavedPairs({ directory: resolve(cwd, values.state), log }) }),
+  };
+}
+
 const readText = (path: string): Promise<string> => readFile(path, 'utf8');
 const decode = (base64: string): string => Buffer.from(base64, 'base64').toString('utf8');
 
-function connectApiServer({ values, env }: ClusterOptions): KubeConnection {
+function connectApiServer({ values, io: { env } }: ClusterOptions): KubeConnection {
   const ca = values['kubernetes-ca'];
   const tokenFile = join(values.tokens ?? TOKENS_FOLDER, 'api-token');
   return readInClusterConnection({
@@ -106,14 +119,17 @@ function findController(values: SidecarValues): KubeConnection | undefined {
   return { server: controller, ca: decode(ca), token, minVersion: 'TLSv1.3' };
 }
 
-function createSource({ values, log, metrics, clock, random }: ClusterOptions, client: KubeClient): KubernetesSource {
+function createSource(
+  { values, io: { cwd }, log, metrics, clock, random }: ClusterOptions,
+  client: KubeClient,
+): KubernetesSource {
   const given = values['workload-labels'];
   const directory = values['pod-info'] ?? POD_FOLDER;
   return createKubernetesSource({
     client,
     namespace: values.namespace ?? 'default',
     labels: given === undefined ? createPodLabels({ directory, log }) : createFixedLabels(given),
-    ...(values.state === undefined ? {} : { store: createStateStore({ directory: values.state, log }) }),
+    ...(values.state === undefined ? {} : { store: createStateStore({ directory: resolve(cwd, values.state), log }) }),
     ...{ log, metrics, clock, random },
   });
 }

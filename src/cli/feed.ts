@@ -1,10 +1,12 @@
 /** Where a sidecar’s resources come from: a folder or the cluster. Each is imported only where it is used. */
 import { resolve } from 'node:path';
+import type { ManagedOptions } from '../credentials/managed-certificates.ts';
 import type { EnforcedState } from '../material/acknowledgement.ts';
 import type { Outcome, Resources } from '../sources/source.ts';
 import type { Log, Metrics } from '../telemetry/telemetry.ts';
 import type { Io } from './io.ts';
-import { findSource, type SidecarValues } from './sidecar-options.ts';
+import type { SidecarValues } from './sidecar-options.ts';
+import { findSource } from './source-options.ts';
 
 export interface FeedOptions {
   readonly values: SidecarValues;
@@ -24,6 +26,8 @@ export interface Feed {
   /** For status. */
   describe(): Readonly<Record<string, unknown>>;
   refreshMetrics(): void;
+  /** How managed mesh certificates come; absent: from --mesh-certificate, or not at all. */
+  readonly managed?: Pick<ManagedOptions, 'sign' | 'store'>;
   stop(): Promise<void>;
 }
 
@@ -31,7 +35,7 @@ export async function openFeed(options: FeedOptions): Promise<Feed> {
   const { values, io, log } = options;
   if (findSource(values, io.env) === 'kubernetes') {
     const { createCluster } = await import('./cluster.ts');
-    return createCluster({ ...options, env: io.env });
+    return createCluster(options);
   }
   const { createFilesSource } = await import('../sources/files.ts');
   const directory = resolve(io.cwd, values.config ?? '');

@@ -1,10 +1,11 @@
 /** The options of `sallyport sidecar` and the grammars of their values. */
 import { isIP } from 'node:net';
 import type { Io } from './io.ts';
+import { findSourceProblems, readPairs, SOURCE_OPTIONS } from './source-options.ts';
 import type { AppAddress, ListenAddress, SocketAddress } from '../proxy/options.ts';
 import type { ResolveRule } from '../outbound/resolve.ts';
 import { LOG_LEVELS } from '../telemetry/log.ts';
-import { POD_FOLDER, PORTS, TOKENS_FOLDER } from '../api/names.ts';
+import { PORTS } from '../api/names.ts';
 import { parseDuration } from '../api/duration.ts';
 import { parseQuantity } from '../api/quantity.ts';
 import {
@@ -22,45 +23,7 @@ import {
 const SECOND = 1000;
 
 const options = {
-  source: parsedOption(readSource, {
-    placeholder: 'kubernetes|files',
-    description: 'Where policies come from; default: kubernetes in a pod, files with --config.',
-  }),
-  config: textOption({
-    placeholder: 'DIR',
-    description:
-      'Folder of manifests, watched: a change takes effect on the next request, a bad file keeps the last good one. Sub-folders are not read.',
-  }),
-  namespace: textOption({ placeholder: 'NAME', description: 'Namespace of the workload; default: default.' }),
-  'workload-labels': parsedOption(readLabels, {
-    placeholder: 'KEY=VALUE,…',
-    description:
-      'Labels of the workload: the Apis whose podSelector matches them are served. Absent with --source kubernetes: those of the pod.',
-  }),
-  controller: parsedOption(readController, {
-    placeholder: 'URL',
-    description: 'Controller that gives what policies refer to: https://sallyport-controller.NAMESPACE.svc:15194.',
-  }),
-  'controller-ca': parsedOption(readBundle, {
-    placeholder: 'BASE64',
-    description: 'Certificates (PEM, in Base64) that alone vouch for the controller.',
-  }),
-  'kubernetes-ca': parsedOption(readBundle, {
-    placeholder: 'BASE64',
-    description: 'The same for the API server; default: the service account’s ca.crt.',
-  }),
-  tokens: textOption({
-    placeholder: 'DIR',
-    description: `Folder of api-token and controller-token; default: ${TOKENS_FOLDER}.`,
-  }),
-  'pod-info': textOption({
-    placeholder: 'DIR',
-    description: `Folder in which the downward API writes the pod’s labels; default: ${POD_FOLDER}.`,
-  }),
-  state: textOption({
-    placeholder: 'DIR',
-    description: 'Folder in memory for what is in force, for a restart of the container; absent: nothing is kept.',
-  }),
+  ...SOURCE_OPTIONS,
   'container-ports': parsedOption(readPortNames, {
     placeholder: 'NAME=PORT,…',
     description: 'Names of container ports, where an Api writes a name.',
@@ -137,20 +100,9 @@ export const SIDECAR: Command<typeof options> = {
 
 export type SidecarValues = Values<typeof options>;
 
-/** `env` tells whether this is a pod. */
-export function findSource({ source, config }: SidecarValues, env: Io['env']): 'files' | 'kubernetes' {
-  if (source !== undefined) return source;
-  return config === undefined && (env['KUBERNETES_SERVICE_HOST'] ?? '') !== '' ? 'kubernetes' : 'files';
-}
-
 /** Problems that only several options together have; empty: they fit. */
 export function findProblems(values: SidecarValues, env: Io['env']): string[] {
-  const problems: string[] = [];
-  const source = findSource(values, env);
-  if (source === 'files' && values.config === undefined) {
-    problems.push('--config is missing: name the folder of manifests');
-  }
-  if (source === 'kubernetes') problems.push(...findClusterProblems(values, env));
+  const problems = findSourceProblems(values, env);
   if (values.interception === undefined && values.listen.length === 0) {
     problems.push('--listen is missing: say where to accept connections');
   }
@@ -166,48 +118,6 @@ export function findProblems(values: SidecarValues, env: Io['env']): string[] {
     problems.push('--mesh-certificate and --mesh-key belong together');
   }
   return problems;
-}
-
-function findClusterProblems(values: SidecarValues, env: Io['env']): string[] {
-  const problems: string[] = [];
-  if (values.config !== undefined) problems.push('--config belongs to --source files');
-  if ((env['KUBERNETES_SERVICE_HOST'] ?? '') === '') {
-    problems.push('--source kubernetes needs a pod: KUBERNETES_SERVICE_HOST is not set');
-  }
-  if (values.namespace === undefined) problems.push('--namespace is missing: name the namespace of the pod');
-  if ((values.controller === undefined) !== (values['controller-ca'] === undefined)) {
-    problems.push('--controller and --controller-ca belong together');
-  }
-  return problems;
-}
-
-function readSource(text: string): 'files' | 'kubernetes' {
-  if (text === 'files' || text === 'kubernetes') return text;
-  throw new UsageProblem(`is ${quote(text)}; must be one of kubernetes, files`);
-}
-
-function readController(text: string): string {
-  const url = URL.parse(text);
-  if (url?.protocol === 'https:' && url.pathname === '/' && url.search === '' && url.username === '') return url.origin;
-  throw new UsageProblem(`is ${quote(text)}; must be https://HOST:PORT`);
-}
-
-/** Stays as it was given: decoded where it is used. */
-function readBundle(text: string): string {
-  if (Buffer.from(text, 'base64').toString('latin1').includes('-----BEGIN CERTIFICATE-----')) return text;
-  throw new UsageProblem('holds no certificate; must be PEM in Base64');
-}
-
-function readPairs(text: string): [string, string][] {
-  return text.split(',').map(part => {
-    const at = part.indexOf('=');
-    if (at < 1) throw new UsageProblem(`is ${quote(text)}; must be KEY=VALUE, several separated by commas`);
-    return [part.slice(0, at).trim(), part.slice(at + 1).trim()];
-  });
-}
-
-function readLabels(text: string): Readonly<Record<string, string>> {
-  return Object.fromEntries(readPairs(text));
 }
 
 function readPortNames(text: string): Readonly<Record<string, number>> {

@@ -3,9 +3,11 @@ import { randomBytes } from 'node:crypto';
 import { resolve } from 'node:path';
 import { createFetcher } from '../outbound/fetcher.ts';
 import { createProxy } from '../proxy/proxy.ts';
+import type { SavedEntries } from '../sources/saved-entries.ts';
 import { createTelemetry, type RunningTelemetry } from '../telemetry/create-telemetry.ts';
 import { createLineOutput } from '../telemetry/line-output.ts';
 import { LOG_LEVELS } from '../telemetry/log.ts';
+import type { Log } from '../telemetry/telemetry.ts';
 import { createAssembly } from './assembly.ts';
 import { openFeed } from './feed.ts';
 import { chooseInterception, listAuthorities } from './interception.ts';
@@ -13,7 +15,8 @@ import { EXIT, type Io, type RunCommand } from './io.ts';
 import { allowOptimizing } from './optimizing.ts';
 import { reportUsage, runCommandLine } from './options.ts';
 import { createMemory, keepTrimmed } from './trim-memory.ts';
-import { findProblems, findSource, SIDECAR, type SidecarValues } from './sidecar-options.ts';
+import { findProblems, SIDECAR, type SidecarValues } from './sidecar-options.ts';
+import { findSource } from './source-options.ts';
 import { countWouldDeny } from './would-deny.ts';
 
 /** Keys are fetched for at most this long before ready (runtime.md "Lifecycle"). */
@@ -57,6 +60,11 @@ async function serve(values: SidecarValues, io: Io, signal: AbortSignal): Promis
     ...(values['admin-socket'] === undefined ? {} : { adminSocket: file(values['admin-socket']) }),
     ...(values['max-memory'] === undefined ? {} : { maxMemoryBytes: values['max-memory'] }),
   });
+  const feed = await openFeed({
+    ...{ values, io, log, metrics, clock: Date.now, random: Math.random },
+    enforced: () => ({ ...assembly.enforced(), appExposed: proxy.exposedPorts(), wouldDeny: wouldDeny.counts() }),
+  });
+  const keyStore = await openKeyStore(values, io, log);
   const assembly = createAssembly({
     workload: {
       namespace: values.namespace ?? 'default',
@@ -70,13 +78,10 @@ async function serve(values: SidecarValues, io: Io, signal: AbortSignal): Promis
     random: Math.random,
     source: isCluster ? 'kubernetes' : 'files',
     publish: generation => proxy.publish(generation),
+    keyStore,
     ...(values['mesh-certificate'] === undefined
-      ? {}
+      ? { managed: feed.managed }
       : { meshCertificate: { certificateFile: file(values['mesh-certificate']), keyFile: file(values['mesh-key']) } }),
-  });
-  const feed = await openFeed({
-    ...{ values, io, log, metrics, clock: Date.now, random: Math.random },
-    enforced: () => ({ ...assembly.enforced(), appExposed: proxy.exposedPorts(), wouldDeny: wouldDeny.counts() }),
   });
   telemetry.onExposition(() => {
     assembly.refreshMetrics();
@@ -113,9 +118,20 @@ async function serve(values: SidecarValues, io: Io, signal: AbortSignal): Promis
     stopTrimming();
     await feed.stop();
     await assembly.close();
+    await keyStore?.settle();
     telemetry.close();
     telemetry.flush();
   }
+}
+
+/** Public keys of issuers on the memory volume, read before the first issuer is asked for. */
+async function openKeyStore({ state }: SidecarValues, { cwd }: Io, log: Log): Promise<SavedEntries | undefined> {
+  if (state === undefined) return undefined;
+  const [{ openSavedEntries }, { createSavedFile }] = await Promise.all([
+    import('../sources/saved-entries.ts'),
+    import('../sources/saved-file.ts'),
+  ]);
+  return openSavedEntries(createSavedFile(resolve(cwd, state, 'keys.json'), log));
 }
 
 async function openTelemetry(values: SidecarValues) {

@@ -13,6 +13,7 @@ import type { Log, Metrics } from '../telemetry/telemetry.ts';
 import type { CredentialProblem, HeaderSort, Occasion, PresentedHeader } from './header-credential.ts';
 import { createHeaderCredentials, type PreparedHeader } from './header-credentials.ts';
 import { readPair, type ClientCertificate, type PairProblem } from './key-pair.ts';
+import { createManagedCertificates, type ManagedCertificates, type ManagedOptions } from './managed-certificates.ts';
 import {
   createPairFiles,
   type FilePair,
@@ -37,7 +38,9 @@ export interface CredentialsOptions {
   readonly metrics?: Metrics;
   /** Stands in for `meshCertificate.managed` in standalone mode; absent: managed credentials are missing. */
   readonly meshCertificate?: FilePair;
-  /** A certificate in a file has changed: prepare a new view and publish a new generation. */
+  /** `meshCertificate.managed` in a cluster: the controller signs. Not beside `meshCertificate`. */
+  readonly managed?: Omit<ManagedOptions, 'log' | 'onChange'>;
+  /** A certificate in a file or of the controller has changed: prepare a new view and publish a new generation. */
   readonly onChange?: () => void;
   /** For the header sorts; absent: none of them can be presented. */
   readonly outbound?: { readonly fetcher: Fetcher; readonly clock: () => number; readonly random: () => number };
@@ -94,6 +97,7 @@ const NONE: HeldPair = { pair: undefined, problem: 'MISSING' };
 export function createCredentials(options: CredentialsOptions): Credentials {
   const { readFile = readFileSync, watch = createWatchFiles(), log, onChange = (): void => undefined } = options;
   const files = createPairFiles({ readFile, watch, log, onChange });
+  const managed = options.managed && createManagedCertificates({ ...options.managed, log, onChange });
   const headers = options.outbound && createHeaderCredentials({ ...options.outbound, log });
   let secrets = new Map<ObjectKey, ClientCertificate>();
   return {
@@ -106,11 +110,12 @@ export function createCredentials(options: CredentialsOptions): Credentials {
         const held =
           source.from === 'secret'
             ? holdSecret(plan, source.secret, material, secrets.get(source.secret), log)
-            : holdFiles(files, source.files);
+            : (holdManaged(managed, plan) ?? holdFiles(files, source.files));
         prepared.set(key, { from: source.from, held, ...(source.from === 'secret' ? { secret: source.secret } : {}) });
         if (source.from === 'secret' && held.pair !== undefined) good.set(source.secret, held.pair);
       }
       secrets = good;
+      managed?.retain(new Set([...prepared].filter(([, { from }]) => from === 'managed').map(([key]) => key)));
       files.retain([...plans.values()].flatMap(plan => findSource(plan, options.meshCertificate).files ?? []));
       return createView(prepared, headers?.prepare(plans, material) ?? new Map(), { ...options, material });
     },
@@ -118,6 +123,7 @@ export function createCredentials(options: CredentialsOptions): Credentials {
     ready: async () => headers?.ready(),
     close: () => {
       files.close();
+      managed?.close();
       headers?.close();
     },
   };
@@ -141,6 +147,12 @@ function findSource({ spec, namespace }: CredentialPlan, mesh: FilePair | undefi
 
 const holdFiles = (files: PairFiles, pair: FilePair | undefined): HeldPair =>
   pair === undefined ? NONE : files.hold(pair);
+
+/** Undefined: the credential is of another sort, or nobody signs. */
+function holdManaged(managed: ManagedCertificates | undefined, { key, spec }: CredentialPlan): HeldPair | undefined {
+  const lifetime = spec.meshCertificate?.managed?.lifetime;
+  return lifetime === undefined ? undefined : managed?.hold(key, lifetime);
+}
 
 /** A Secret that is gone is gone (S6); one whose content cannot be used keeps its last good pair. */
 function holdSecret(

@@ -14,6 +14,8 @@ export interface ControllerMaterial {
   has(kind: 'Secret' | 'ConfigMap' | 'object', key: string): boolean;
   readonly secrets: ReadonlyMap<ObjectKey, Data>;
   readonly configMaps: ReadonlyMap<ObjectKey, Data>;
+  /** Of Secrets that may be presented to these hosts only. */
+  readonly secretHosts: ReadonlyMap<ObjectKey, readonly string[]>;
   /** Objects of other namespaces, by kind. */
   readonly foreign: ReadonlyMap<KindName, readonly WatchedObject[]>;
   /** By `AuthPolicy shop/fleet`. */
@@ -28,6 +30,11 @@ export function readMaterial(message: MaterialMessage | undefined, namespace: st
     has: (kind, key) => Object.hasOwn(kind === 'Secret' ? secrets : kind === 'ConfigMap' ? configMaps : objects, key),
     secrets: decodeAll(secrets),
     configMaps: decodeAll(configMaps),
+    secretHosts: new Map(
+      Object.entries(secrets).flatMap(([key, entry]) =>
+        entry?.allowedHosts === undefined ? [] : [[key, entry.allowedHosts] as const],
+      ),
+    ),
     foreign: sortForeign(Object.values(objects), namespace),
     // The gate holds back policies of the pod’s namespace and nothing else (api.md, PolicyTest).
     held: new Map(
@@ -65,10 +72,7 @@ function sortForeign(objects: readonly unknown[], namespace: string): ReadonlyMa
 }
 
 /** Bytes by name, for adapters. */
-export interface MaterialData {
-  readonly secrets: ReadonlyMap<ObjectKey, Data>;
-  readonly configMaps: ReadonlyMap<ObjectKey, Data>;
-}
+export type MaterialData = Pick<ControllerMaterial, 'secrets' | 'configMaps' | 'secretHosts'>;
 
 /**
  * `carried`: material that nothing names any more but the last good content of an object (S6). What the message says comes
@@ -76,12 +80,14 @@ export interface MaterialData {
  */
 export function mergeData(current: ControllerMaterial, carried: MaterialData | undefined): MaterialData {
   if (carried === undefined) return current;
-  const merge = (kind: 'Secret' | 'ConfigMap', own: ReadonlyMap<ObjectKey, Data>, old: ReadonlyMap<ObjectKey, Data>) =>
+  const merge = <V>(kind: 'Secret' | 'ConfigMap', own: ReadonlyMap<ObjectKey, V>, old: ReadonlyMap<ObjectKey, V>) =>
     new Map([...[...old].filter(([key]) => !current.has(kind, key)), ...own]);
   return {
     secrets: merge('Secret', current.secrets, carried.secrets),
     configMaps: merge('ConfigMap', current.configMaps, carried.configMaps),
+    secretHosts: merge('Secret', current.secretHosts, carried.secretHosts),
   };
 }
 
-export const toMaterial = ({ secrets, configMaps }: MaterialData): Material => createMaterial(secrets, configMaps);
+export const toMaterial = ({ secrets, configMaps, secretHosts }: MaterialData): Material =>
+  createMaterial(secrets, configMaps, secretHosts);

@@ -2,7 +2,6 @@
  * What was in force, on the sidecar’s own memory volume, so that a restart of the container needs neither the API server
  * nor the controller. It holds Secrets: the file is readable by its owner alone and never leaves the volume.
  */
-import { chmod, mkdir, open, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { KindName } from '../api/kinds/index.ts';
 import { isKind } from '../api/parse.ts';
@@ -10,7 +9,7 @@ import { isRecord } from '../kube/objects.ts';
 import type { MaterialMessage } from '../material/protocol.ts';
 import { readFromController } from '../material/read-controller.ts';
 import type { Log } from '../telemetry/telemetry.ts';
-import { errorCode } from './error-code.ts';
+import { createSavedFile } from './saved-file.ts';
 import { readManifest, type WatchedObject } from './watched-object.ts';
 
 export interface SavedObject {
@@ -39,76 +38,33 @@ export interface StateStore {
 }
 
 const FORMAT = 1;
-const MOST_BYTES = 128 * 1024 * 1024;
 
 export function createStateStore({ directory, log }: { readonly directory: string; readonly log: Log }): StateStore {
-  const file = join(directory, 'last-good.json');
-  let saving: Promise<void> | undefined;
-  let next: SavedState | undefined;
-
-  async function write(): Promise<void> {
-    while (next !== undefined) {
-      const state = next;
-      next = undefined;
-      try {
-        await mkdir(directory, { recursive: true, mode: 0o700 });
-        await writeAtomically(file, JSON.stringify({ format: FORMAT, ...state }));
-      } catch (error) {
-        log.warn({ file, code: errorCode(error) }, 'what is in force could not be saved for a restart');
-      }
-    }
-    saving = undefined;
-  }
-
+  const path = join(directory, 'last-good.json');
+  const file = createSavedFile(path, log);
   return {
     async load() {
-      try {
-        const text = await readFile(file, 'utf8');
-        if (text.length > MOST_BYTES) throw new Error('too large');
-        return readState(JSON.parse(text));
-      } catch (error) {
-        const code = errorCode(error);
-        // The text itself holds secrets: an error of its parser must not be shown.
-        if (code !== 'ENOENT') log.warn({ file, code }, 'the saved state cannot be used');
-        return undefined;
-      }
+      const value = await file.load();
+      if (value === undefined) return undefined;
+      const state = readState(value);
+      if (state === undefined) log.warn({ file: path }, 'the saved state has another form');
+      return state;
     },
-    save(state) {
-      next = state;
-      saving ??= write();
-      return saving;
-    },
+    save: state => file.save({ format: FORMAT, ...state }),
   };
 }
 
-/** Whoever reads the file sees the old or the new content whole, also after a crash. */
-export async function writeAtomically(file: string, text: string): Promise<void> {
-  const draft = `${file}.new`;
-  const handle = await open(draft, 'w', 0o600);
-  try {
-    await handle.writeFile(text);
-  } finally {
-    await handle.close();
-  }
-  // A file that was there before kept its mode.
-  await chmod(draft, 0o600);
-  await rename(draft, file);
-}
-
-function readState(value: unknown): SavedState {
-  if (!isRecord(value) || value['format'] !== FORMAT) throw new Error('another format');
-  const { hash, savedAt, labels, objects, material } = value;
+function readState(value: unknown): SavedState | undefined {
+  if (!isRecord(value) || value['format'] !== FORMAT) return undefined;
+  const { hash, savedAt, labels, objects, material: raw } = value;
   if (typeof hash !== 'string' || typeof savedAt !== 'number' || !isRecord(labels) || !Array.isArray(objects)) {
-    throw new Error('another shape');
+    return undefined;
   }
   const texts = Object.entries(labels).filter((entry): entry is [string, string] => typeof entry[1] === 'string');
-  return {
-    hash,
-    savedAt,
-    labels: Object.fromEntries(texts),
-    objects: objects.flatMap((object: unknown) => readObject(object) ?? []),
-    material: material === undefined ? undefined : readMaterial(material),
-  };
+  const material = raw === undefined ? undefined : readMaterial(raw);
+  if (raw !== undefined && material === undefined) return undefined;
+  const read = objects.flatMap((object: unknown) => readObject(object) ?? []);
+  return { hash, savedAt, labels: Object.fromEntries(texts), objects: read, material };
 }
 
 function readObject(value: unknown): SavedObject | undefined {
@@ -118,10 +74,13 @@ function readObject(value: unknown): SavedObject | undefined {
   return { kind, newest, ...(typeof good === 'string' ? { good } : {}) };
 }
 
-function readMaterial(value: unknown): MaterialMessage {
-  const message = readFromController(JSON.stringify(value));
-  if (message?.type !== 'material') throw new Error('another shape');
-  return message;
+function readMaterial(value: unknown): MaterialMessage | undefined {
+  try {
+    const message = readFromController(JSON.stringify(value));
+    return message?.type === 'material' ? message : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** The objects of one kind: as they were last, or (`good`) what was in force of them. */

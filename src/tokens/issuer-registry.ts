@@ -14,6 +14,7 @@ import {
 } from './issuers.ts';
 import { fetchKeys, type KeySource } from './key-fetch.ts';
 import { createStaticKeySet, type KeySet } from './key-set.ts';
+import { restoreKeys, saveKeys, type KeyStore } from './saved-keys.ts';
 import { createRemoteKeySet, type Later, type RemoteKeySet } from './remote-key-set.ts';
 
 export interface RegistryOptions {
@@ -22,6 +23,8 @@ export interface RegistryOptions {
   readonly clock: () => number;
   readonly later: Later;
   readonly random: () => number;
+  /** Absent: nothing is kept over a restart. */
+  readonly keyStore?: KeyStore | undefined;
 }
 
 interface Entry {
@@ -93,7 +96,10 @@ function prepareRemote(
     load: () => fetchKeys(options.fetcher, source),
     issuer: source.issuer,
     cache: plan.spec.cache,
-    inherited: samePlace ? old.remote?.inheritance() : undefined,
+    inherited: samePlace
+      ? old.remote?.inheritance()
+      : restoreKeys(source, options.keyStore?.find(plan.key), options.clock()),
+    keep: good => options.keyStore?.keep(plan.key, saveKeys(source, good)),
   });
 }
 

@@ -23,6 +23,8 @@ export interface RemoteKeySetOptions {
   /** From 0 to 1. */
   readonly random: () => number;
   readonly log: Log;
+  /** Gets the keys after every fetch that was good. */
+  readonly keep?: ((good: Inherited) => void) | undefined;
   /** Keys that were good under the same source and issuer before something else about it changed. */
   readonly inherited?: Inherited | undefined;
 }
@@ -57,6 +59,7 @@ export function createRemoteKeySet(options: RemoteKeySetOptions): RemoteKeySet {
     good = { issuer: fetched.issuer, list: changed ? fetched.list : (good ?? fetched).list, fetchedAt: clock() };
     failures = 0;
     lastError = '';
+    options.keep?.(good);
     if (!changed) return;
     const { keys, problems } = fetched.list;
     log.info({ issuer: options.name, keys: keys.length, refused: problems }, 'the issuer’s keys were fetched');
@@ -109,7 +112,8 @@ export function createRemoteKeySet(options: RemoteKeySetOptions): RemoteKeySet {
     issuer: () => options.issuer ?? good?.issuer,
     current: now => (now < usableUntil() ? good?.list : undefined),
     generation: () => generation,
-    firstAttempt: () => first,
+    // With keys at hand nobody needs to wait for newer ones.
+    firstAttempt: () => (clock() < usableUntil() ? undefined : first),
     refreshForUnknownKey(now) {
       if (inFlight !== undefined) return inFlight;
       if (closed || now < unknownAskedAt + cache.unknownKidCooldown) return undefined;

@@ -14,6 +14,7 @@ import type { Log, Metrics } from '../telemetry/telemetry.ts';
 import { createIssuerRegistry } from './issuer-registry.ts';
 import type { Issuer } from './issuers.ts';
 import type { KeySetStatus } from './key-set.ts';
+import type { KeyStore } from './saved-keys.ts';
 import type { Later } from './remote-key-set.ts';
 import { createVerifiedCache, type VerifiedCacheLimits } from './verified-cache.ts';
 import { verifyToken, type Verification } from './verify.ts';
@@ -28,9 +29,13 @@ export interface TokensOptions {
   readonly later?: Later;
   /** From 0 to 1, for jitter; default 0.5. */
   readonly random?: () => number;
+  /** Public keys over a restart; absent: an issuer that is away at the start is 503 until it answers. */
+  readonly keyStore?: KeyStore;
   /** Of the cache of verified tokens; default 20,000 entries and 64 MiB. */
   readonly cache?: VerifiedCacheLimits;
 }
+
+export type { KeyStore } from './saved-keys.ts';
 
 export interface IssuerStatus extends KeySetStatus {
   readonly key: ObjectKey;
