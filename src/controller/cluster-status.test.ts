@@ -115,6 +115,16 @@ spec: {issuer: i, keys: [{secretKeyRef: {name: key, key: k}}]}
     assert.match(shared('Accepted'), /note: shares its Secrets with the sidecars that it selects/);
   });
 
+  test('notes every allowance that it makes (S9)', () => {
+    const allows = policy(
+      '{allowances: [{namespaceSelector: {matchLabels: {team: media}}, excludePorts: [9090], until: "2027-01-31T00:00:00Z"}]}',
+    );
+    assert.match(
+      evaluate(readObjects(allows))('Accepted'),
+      /note: allows until 2027-01-31T00:00:00\.000Z: TCP ports 9090 may be left out of interception$/,
+    );
+  });
+
   test('that selects by labels of Apis warns that tenants control them', () => {
     const selects = policy('{targetSelectors: [{kind: Api, matchLabels: {product: gold}}]}');
     assert.match(evaluate(readObjects(selects))('TenantControlled'), /^True LabelSelected/);

@@ -7,6 +7,7 @@ import { createExistenceLookup, type NamedData } from './named-data.ts';
 import { indexParsed, listNames, type ClusterShare, type WantedStatus } from './namespace-status.ts';
 import { listForbidden } from './permissions.ts';
 import type { Violation } from '../api/violation.ts';
+import { describeAllowance, listAllowances } from '../policy/allowances.ts';
 import { describeAudit, warnOfTenants } from './warnings.ts';
 
 export interface ClusterInput {
@@ -51,9 +52,8 @@ export function describeCluster(
       const findings = judgeObject({
         object,
         problems: mergeProblems(analysis.problems.get(object.id) ?? [], own),
-        notices: [...noteSharing(object), ...(analysis.notices.get(object.id) ?? [])],
+        notices: listNotices(object, analysis),
         forbidden: object.parsed === undefined ? [] : listForbidden(object.parsed, permissions),
-        programs: true,
         ...(place === undefined ? {} : { place }),
       });
       const enforced = describeEnforcement(counts, object.generation);
@@ -81,9 +81,22 @@ function collectShares(id: string, shares: ClusterContext['shares']): readonly O
 const describePlace = (namespaces: readonly string[]): string =>
   `applies in ${namespaces.length} ${namespaces.length === 1 ? 'namespace' : 'namespaces'}: ${listNames(namespaces)}`;
 
+const listNotices = (object: KnownObject, { notices }: Analysis): readonly string[] => [
+  ...new Set([...noteSharing(object), ...noteAllowances(object), ...(notices.get(object.id) ?? [])]),
+];
+
 function noteSharing({ parsed }: KnownObject): readonly string[] {
   if (parsed?.kind !== 'ClusterAuthPolicy' || !parsed.spec.shareSecrets) return [];
   return ['shares its Secrets with the sidecars that it selects'];
+}
+
+/** S9: every allowance shows, in force or not. */
+function noteAllowances({ parsed }: KnownObject): readonly string[] {
+  if (parsed?.kind !== 'ClusterAuthPolicy') return [];
+  const { allowances = [] } = parsed.spec;
+  const anywhere = allowances.map(allowance => ({ ...allowance, namespaceSelector: { matchLabels: {} } }));
+  const plans = listAllowances(parsed.meta.name, { allowances: anywhere }, {});
+  return plans.map(plan => describeAllowance(plan).replace(/^ClusterAuthPolicy \S+ /, ''));
 }
 
 /** What is wrong in some namespaces only names the first of them. */

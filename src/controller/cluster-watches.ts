@@ -25,8 +25,10 @@ export interface ClusterWatchOptions extends WatchDependencies {
 
 export interface ClusterWatches {
   start(): void;
-  /** Everything was read once, pods of the namespaces that matter included. */
+  /** Everything but the pods of single namespaces was read once. */
   readonly synced: Promise<void>;
+  /** The pods of the namespaces that are followed now were read. */
+  podsSynced(): Promise<void>;
   /** Watches the pods of these namespaces and of no others. */
   followPods(namespaces: ReadonlySet<string>): void;
   stop(): Promise<void>;
@@ -79,9 +81,10 @@ export function createClusterWatches(options: ClusterWatchOptions): ClusterWatch
 
   return {
     start: () => fixed.forEach(watch => watch.start()),
-    synced: Promise.all(fixed.map(watch => watch.synced)).then(async () => {
+    synced: Promise.all(fixed.map(watch => watch.synced)).then(() => undefined),
+    async podsSynced() {
       await Promise.all([...podWatches.values()].map(watch => watch.synced));
-    }),
+    },
     followPods(wanted) {
       for (const [namespace, watch] of podWatches) {
         if (wanted.has(namespace)) continue;

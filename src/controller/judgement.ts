@@ -1,4 +1,5 @@
-/** Accepted, ResolvedRefs and Programmed of one object, from what the compiler said of it. */
+/** Accepted, ResolvedRefs and Programmed of one object, as far as its kind has them, from what the compiler said of it. */
+import { CONDITIONS_OF } from '../api/conditions.ts';
 import type { Violation } from '../api/violation.ts';
 import { find, type Finding } from './conditions.ts';
 import type { KnownObject } from './objects.ts';
@@ -10,8 +11,6 @@ export interface JudgementInput {
   readonly notices: readonly string[];
   /** What exists and may not be used, as sentences. */
   readonly forbidden: readonly string[];
-  /** Whether this kind has the condition Programmed. */
-  readonly programs: boolean;
   /** What to say of an object that is part of what the sidecars are told; undefined: it applies to nothing. */
   readonly place?: string;
   /** The PolicyTest that holds its newest generation back. */
@@ -21,7 +20,9 @@ export interface JudgementInput {
 export function judgeObject(input: JudgementInput): readonly Finding[] {
   const accepted = judgeAcceptance(input);
   const isInvalid = accepted.reason === 'Invalid';
-  return [accepted, judgeReferences(input), ...(input.programs && !isInvalid ? [judgeProgramming(input)] : [])];
+  const findings = [accepted, judgeReferences(input), ...(isInvalid ? [] : [judgeProgramming(input)])];
+  const has: readonly string[] = CONDITIONS_OF[input.object.kind];
+  return findings.filter(({ type }) => has.includes(type));
 }
 
 const isError = ({ severity }: Violation): boolean => severity === 'error';

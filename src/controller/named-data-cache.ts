@@ -33,6 +33,8 @@ export interface NamedDataCache extends NamedData {
   readonly synced: Promise<void>;
   /** What is no longer wanted is forgotten. */
   want(wanted: WantedData): void;
+  /** Resolves when everything that is wanted is known, or after `withinMs`: one that cannot be read must not hold up all. */
+  settled(withinMs: number): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -63,6 +65,7 @@ export function createNamedDataCache(options: NamedDataCacheOptions): NamedDataC
   const waiting = new Set<Slot>();
   const stopping = new AbortController();
   let reads = 0;
+  let onSettled: (() => void) | undefined;
 
   const watches = KINDS.map(kind =>
     createListWatch<KubeObject>({
@@ -108,7 +111,10 @@ export function createNamedDataCache(options: NamedDataCacheOptions): NamedDataC
     const isSame = JSON.stringify(describe(slot.entry)) === JSON.stringify(describe(entry));
     [slot.entry, slot.version] = [entry, version];
     if (!isSame && slots.get(`${slot.kind} ${slot.key}`) === slot) onChange(slot.kind, slot.key);
+    if (isSettled()) onSettled?.();
   }
+
+  const isSettled = (): boolean => [...slots.values()].every(({ entry }) => entry !== undefined);
 
   function readNext(): void {
     for (const slot of waiting) {
@@ -164,6 +170,17 @@ export function createNamedDataCache(options: NamedDataCacheOptions): NamedDataC
         }
       }
       for (const id of slots.keys()) if (!ids.has(id)) slots.delete(id);
+    },
+    settled(withinMs) {
+      if (isSettled()) return Promise.resolve();
+      return new Promise(resolve => {
+        const timer = setTimeout(resolve, withinMs);
+        onSettled = () => {
+          clearTimeout(timer);
+          onSettled = undefined;
+          resolve();
+        };
+      });
     },
     async stop() {
       stopping.abort();

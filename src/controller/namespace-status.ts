@@ -1,6 +1,5 @@
 /** Status of every object of one namespace, and what the namespace has to say of cluster policies. Pure. */
 import type { Violation } from '../api/violation.ts';
-import { CONDITIONS_OF } from '../api/conditions.ts';
 import { listNamed, type NamedMaterial } from '../material/named.ts';
 import { identify, type Labels } from '../policy/inventory.ts';
 import { analyzeNamespace, type Analysis } from './analysis.ts';
@@ -136,7 +135,7 @@ interface Scene {
 
 function describeObject(object: KnownObject, scene: Scene): WantedStatus {
   const { facts, context, permissions } = scene;
-  const { id, kind, parsed } = object;
+  const { id, parsed } = object;
   const heldBy = context.heldBy.get(id);
   const place = placeOf(object, facts);
   const findings = judgeObject({
@@ -144,7 +143,6 @@ function describeObject(object: KnownObject, scene: Scene): WantedStatus {
     problems: [...(facts.problems.get(id) ?? []), ...asReferences(facts.dataProblems.get(id))],
     notices: facts.notices.get(id) ?? [],
     forbidden: parsed === undefined ? [] : listForbidden(parsed, permissions),
-    programs: CONDITIONS_OF[kind].includes('Programmed'),
     ...(place === undefined ? {} : { place }),
     ...(heldBy === undefined ? {} : { heldBy }),
   });

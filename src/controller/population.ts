@@ -17,6 +17,8 @@ export interface Population {
   /** Live ones. */
   podsOf(namespace: string): readonly PodFacts[];
   findPod(namespace: string, uid: string): PodFacts | undefined;
+  /** Wherever it is. */
+  findByUid(uid: string): PodFacts | undefined;
   /** Labelled: every pod should have a sidecar. */
   labelled(): ReadonlySet<string>;
   /** Sidecars run there or shall run: labelled, or with a pod that is labelled or carries one. */
@@ -72,6 +74,13 @@ export function createPopulation({ excluded }: { readonly excluded: ReadonlySet<
       return [...(pods.get(namespace)?.values() ?? []), ...early].filter(({ live }) => live);
     },
     findPod: (namespace, uid) => pods.get(namespace)?.get(uid) ?? admitted.get(uid),
+    findByUid(uid) {
+      for (const own of pods.values()) {
+        const pod = own.get(uid);
+        if (pod !== undefined) return pod;
+      }
+      return admitted.get(uid);
+    },
     labelled,
     optedIn() {
       const injected = [...pods].filter(([, own]) => [...own.values()].some(isInjected)).map(([name]) => name);
