@@ -49,7 +49,7 @@ const COMMAND: Command<typeof OPTIONS> = {
     'With --cluster the objects, pods, Services, Secrets and admission of a live cluster are looked at with your own rights: pods without a sidecar, ports that lead nowhere, what ends soon, what weakens, what the controller says. Secrets are read by their names only, and what you may not read is said and passed over.',
     'Each problem is one line, FILE:LINE:FIELD: PROBLEM, FIX, or KIND NAMESPACE/NAME: FIELD: PROBLEM, FIX. The exit code is 1 when there is an error; warnings alone do not count.',
   ],
-  positionals: { name: 'FILE…', min: 0, max: Infinity },
+  positionals: { name: 'FILE…', min: 1, max: Infinity, unless: ['cluster'] },
   options: OPTIONS,
   examples: [
     { comment: 'A folder', line: 'sallyport check manifests/' },
@@ -64,9 +64,8 @@ const COMMAND: Command<typeof OPTIONS> = {
 export function runCheck(args: readonly string[], io: Io): Promise<number> {
   return runCommandLine(COMMAND, args, io, async (values, paths) => {
     const { namespace, output, 'workload-labels': labels } = values;
-    const problems = judgeArguments(values, paths);
-    if (problems.length > 0) {
-      reportUsage('check', problems, io);
+    if (values.cluster && labels !== undefined) {
+      reportUsage('check', ['--workload-labels is for files: a cluster has pods'], io);
       return EXIT.usage;
     }
     if (values.cluster) return checkCluster(values, io);
@@ -85,14 +84,6 @@ export function runCheck(args: readonly string[], io: Io): Promise<number> {
     renderProblems(found, { objects: resources.objects.length + resources.invalid.length, tests }, output, io);
     return found.some(isError) ? EXIT.negative : EXIT.ok;
   });
-}
-
-function judgeArguments(values: Values<typeof OPTIONS>, paths: readonly string[]): readonly string[] {
-  if (!values.cluster) return paths.length === 0 ? ['needs at least one FILE…'] : [];
-  return [
-    ...(paths.length > 0 ? ['takes FILE… or --cluster, not both'] : []),
-    ...(values['workload-labels'] === undefined ? [] : ['--workload-labels is for files: a cluster has pods']),
-  ];
 }
 
 function checkCluster(values: Values<typeof OPTIONS>, io: Io): Promise<number> {

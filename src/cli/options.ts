@@ -30,8 +30,13 @@ export interface Command<O extends Options = Options> {
   /** Paragraphs, each one string; help fits them to the terminal. */
   readonly description: readonly string[];
   readonly options: O;
-  /** `FILE…` and how many of them. */
-  readonly positionals?: { readonly name: string; readonly min: number; readonly max: number };
+  /** `FILE…` and how many of them; `unless`: options that stand in their place. */
+  readonly positionals?: {
+    readonly name: string;
+    readonly min: number;
+    readonly max: number;
+    readonly unless?: readonly string[];
+  };
   readonly examples: readonly { readonly comment: string; readonly line: string }[];
 }
 
@@ -121,7 +126,7 @@ export function readCommandLine<O extends Options>(
       problems.push(`${source?.from ?? `--${name}`} ${error.message}`);
     }
   }
-  if (given.problems.length === 0) problems.push(...countPositionals(command, given.positionals));
+  if (given.problems.length === 0) problems.push(...countPositionals(command, given, env));
   if (problems.length > 0) return { kind: 'wrong', problems };
   // Object.entries visited every option, so the record holds a value of the right type for each name.
   return { kind: 'run', values: values as Values<O>, positionals: given.positionals };
@@ -232,12 +237,24 @@ function readVariable(
   return { from: variable, texts: option.kind === 'repeated' ? text.split(',').map(part => part.trim()) : [text] };
 }
 
-function countPositionals({ positionals }: Command, given: readonly string[]): string[] {
-  const { name, min, max } = positionals ?? { name: '', min: 0, max: 0 };
-  const wanted = min === 1 ? `needs ${max === 1 ? '' : 'at least '}one ${name}` : `needs ${min} ${name}`;
+function countPositionals(
+  { positionals, options }: Command,
+  { positionals: given, texts }: Pick<Given, 'positionals' | 'texts'>,
+  env: Io['env'],
+): string[] {
+  const { name, min, max, unless = [] } = positionals ?? { name: '', min: 0, max: 0 };
+  const instead = unless.find(other => {
+    const option = options[other];
+    const given = texts.get(other) ?? (option === undefined ? undefined : readVariable(other, option, env));
+    return given !== undefined && (option?.kind !== 'switch' || readSwitch(given.texts[0]));
+  });
+  if (instead !== undefined) return given.length === 0 ? [] : [`takes ${name} or --${instead}, not both`];
+  const wanted = min === 1 ? `needs ${max === 1 ? '' : 'at least '}one ${name}${listAlternatives(unless)}` : `needs ${min} ${name}`;
   if (given.length < min) return [wanted];
   return given.slice(max).map(extra => `${quote(extra)} is one argument too many`);
 }
+
+const listAlternatives = (names: readonly string[]): string => names.map(name => ` or --${name}`).join('');
 
 /** `; did you mean --config?`, for a name begun or mistyped; nothing when none is near. */
 export function suggest(wrong: string, names: readonly string[], prefix = ''): string {
