@@ -249,7 +249,8 @@ function countPositionals(
     return given !== undefined && (option?.kind !== 'switch' || readSwitch(given.texts[0]));
   });
   if (instead !== undefined) return given.length === 0 ? [] : [`takes ${name} or --${instead}, not both`];
-  const wanted = min === 1 ? `needs ${max === 1 ? '' : 'at least '}one ${name}${listAlternatives(unless)}` : `needs ${min} ${name}`;
+  const wanted =
+    min === 1 ? `needs ${max === 1 ? '' : 'at least '}one ${name}${listAlternatives(unless)}` : `needs ${min} ${name}`;
   if (given.length < min) return [wanted];
   return given.slice(max).map(extra => `${quote(extra)} is one argument too many`);
 }
