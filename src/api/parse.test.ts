@@ -148,7 +148,7 @@ describe('parsing an object', () => {
     ],
     'a value that is not built': [
       manifest('Api', { ...MINIMAL.Api, protocol: 'HTTP2' }),
-      'spec.protocol: HTTP/2 is not built yet: Auto means HTTP/1.1, write Auto or HTTP1',
+      'spec.protocol: HTTP/2 is not built yet: Auto means HTTP/1.1, write Auto, HTTP1 or TCP',
     ],
     'two steps in one': [
       step({ requireHeader: { name: 'a' }, removeHeaders: ['b'] }),

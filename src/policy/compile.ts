@@ -1,5 +1,6 @@
 /** compileSnapshot: resources in, one immutable Snapshot out. Bad objects are violations, never exceptions (S6). */
 import type { SallyportObject } from '../api/kinds/index.ts';
+import type { Severity } from '../api/violation.ts';
 import type { InvalidObject, ObjectKey } from '../api/object.ts';
 import { closePorts } from './allowances.ts';
 import type { ApiDraft } from './apis.ts';
@@ -24,6 +25,7 @@ import {
   type SettledSubscriptions,
 } from './subscriptions.ts';
 import { compileSupporting, createSupporting, type Supporting } from './supporting.ts';
+import { isTcpServable } from './tcp.ts';
 import { reportTargets } from './target-report.ts';
 
 export type { IdleObject };
@@ -86,7 +88,7 @@ export function compileSnapshot(input: CompileInput): CompileOutput {
     appAuthorities: workload.appAuthorities ?? (() => []),
   });
   const errors = compileErrors(policies.unmatched, conflicts);
-  const served = serve(apis, policies.groups, factory);
+  const served = serve(apis, policies.groups, factory, conflicts);
   const held = input.invalid.map(object => holdApi(object, workload)).filter(api => api !== undefined);
   const listeners = createListeners(served, { ...conflicts, errors, held });
   reportTargets({ inventory, invalidIds, policies, apis: apis.known, workload, report, severity });
@@ -114,8 +116,18 @@ export function compileSnapshot(input: CompileInput): CompileOutput {
   };
 }
 
-function serve(apis: SettledApis, groups: readonly Group[], factory: PipelineFactory): readonly ServedApi[] {
-  const valid = apis.selected.map(draft => ({ draft, routes: createRoutes(draft, groups, factory) }));
+function serve(
+  apis: SettledApis,
+  groups: readonly Group[],
+  factory: PipelineFactory,
+  conflicts: { readonly report: Report; readonly severity: Severity },
+): readonly ServedApi[] {
+  const valid = apis.selected.map((draft): ServedApi => {
+    const routes = createRoutes(draft, groups, factory);
+    const isTcp = draft.object.spec.protocol === 'TCP';
+    const isServable = !isTcp || routes.every(({ route }) => isTcpServable(draft, route.pipeline, conflicts));
+    return isServable ? { draft, routes } : { draft };
+  });
   return [...valid, ...apis.shadows.map(draft => ({ draft }))];
 }
 

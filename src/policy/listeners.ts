@@ -85,13 +85,14 @@ function createListener(port: number, apis: readonly ServedApi[], context: Liste
     match: createMatch(port, apis, losers, context),
     hosts: anyHost ? [] : [...new Set(apis.flatMap(({ draft }) => draft.hosts))].sort(),
     apis: apis.map(({ draft }) => createApiPlan(draft)),
+    ...(spec.protocol === 'TCP' ? { protocol: 'TCP' } : {}),
     ...(tls === undefined ? {} : { tls }),
     ...(spec.proxyProtocol === undefined ? {} : { proxyProtocol: spec.proxyProtocol }),
   };
 }
 
 function createTls(apis: readonly ServedApi[], losers: ReadonlySet<ServedApi>): ListenerTls | undefined {
-  const tls = apis[0]?.draft.object.spec.tls;
+  const { tls, protocol } = apis[0]?.draft.object.spec ?? {};
   if (tls === undefined) return undefined;
   const certificates = apis.flatMap(({ draft: { object, hosts } }) =>
     object.spec.tls === undefined
@@ -99,7 +100,9 @@ function createTls(apis: readonly ServedApi[], losers: ReadonlySet<ServedApi>): 
       : [{ hosts, secret: `${object.meta.namespace}/${object.spec.tls.certificate.secretName}` }],
   );
   const serving = apis.filter(api => !losers.has(api));
-  return { mode: tls.mode, minVersion: tls.minVersion, certificates, clientTrusts: listTrusts(serving) };
+  const clientTrusts = listTrusts(serving);
+  const opaque = protocol === 'TCP' ? ({ opaque: true } as const) : {};
+  return { mode: tls.mode, minVersion: tls.minVersion, certificates, clientTrusts, ...opaque };
 }
 
 /** M5: a certificate is asked for when a policy of the port, or a trusted peer, names a ClientTrust. */

@@ -114,10 +114,14 @@ export interface ListenerTls {
   readonly certificates: readonly { readonly hosts: readonly string[]; readonly secret: ObjectKey }[];
   /** ClientTrusts of this port; a client certificate is asked for when there is one. */
   readonly clientTrusts: readonly ObjectKey[];
+  /** `protocol: TCP`: what is inside is anything, so no protocol is negotiated. */
+  readonly opaque?: true;
 }
 
 export interface ListenerPlan {
   readonly port: number;
+  /** `protocol: TCP` (M6): bytes pass unread, and the connection is what is judged. Absent: HTTP. */
+  readonly protocol?: 'TCP';
   readonly tls?: ListenerTls;
   /** Of the listener: all but bodyBytes and bodyIdle, which are the Api's. */
   readonly limits: ApiLimits;

@@ -9,6 +9,7 @@ import type { ActiveListener, Listener } from './listener.ts';
 import { renderFault, renderRefusal } from './reply.ts';
 import { resetSocket } from './reset-socket.ts';
 import type { Shared } from './shared.ts';
+import type { JudgedClient } from './trusted-peers.ts';
 import type { Upstream } from './upstream.ts';
 import type { Sweepable } from './sweep.ts';
 
@@ -34,7 +35,7 @@ export interface ClientSocket {
   readonly handshake?: Handshake;
 }
 
-export class ClientConnection implements Sweepable {
+export class ClientConnection implements JudgedClient, Sweepable {
   readonly shared: Shared;
   readonly listener: Listener;
   readonly socket: Socket;
@@ -43,11 +44,9 @@ export class ClientConnection implements Sweepable {
   readonly peer: string;
   readonly dialled: string | undefined;
   readonly handshake: Handshake | undefined;
-  /** Whether the peer's address is a trusted one, remembered for the generation it was worked out for. */
   peerTrust: { readonly active: ActiveListener; readonly trusted: boolean } | undefined;
   /** X-Forwarded-* of its requests, remembered with the host that they name. */
   forwarding: { readonly host: string; readonly lines: FieldLines } | undefined;
-  /** Who it is where nobody is trusted. */
   stranger: Peer | undefined;
   /** The client has sent its FIN: no request after those already here. */
   ended = false;

@@ -12,6 +12,8 @@ export interface DialDeps {
   readonly lookup: LookupFunction;
   /** What all connections to apps read into; see Receiver. */
   readonly readBuffer: Buffer;
+  /** What is said inside is anything: no protocol is negotiated. Absent: HTTP/1.1. */
+  readonly opaque?: true;
 }
 
 /**
@@ -69,7 +71,7 @@ export function dial(target: AppTarget, deps: DialDeps, done: (result: Dialled) 
           ...(tls.serverName === undefined ? {} : { servername: tls.serverName }),
           // A pinned certificate stands for itself: no chain is built, and checkPin() refuses any other.
           rejectUnauthorized: tls.fingerprint === undefined,
-          ALPNProtocols: ['http/1.1'],
+          ...(deps.opaque === true ? {} : { ALPNProtocols: ['http/1.1'] }),
         });
   const deliverTo = (to: Receiver): void => {
     receiver = to;

@@ -18,8 +18,8 @@ import type {
 } from '../decision/evidence.ts';
 import type { RequestView } from '../policy/request.ts';
 import type { Peer } from '../trust/trust.ts';
-import type { ClientConnection } from './client-connection.ts';
 import type { ActiveListener } from './listener.ts';
+import type { JudgedClient } from './trusted-peers.ts';
 
 type OrPromise<T> = T | Promise<T>;
 
@@ -38,13 +38,13 @@ export interface Subject {
 }
 
 export class RequestEvidence implements EvidenceSource {
-  readonly #client: ClientConnection;
+  readonly #client: JudgedClient;
   readonly #active: ActiveListener;
   readonly #view: RequestView;
   readonly #peer: Peer;
   readonly #meter: Meter;
 
-  constructor(client: ClientConnection, active: ActiveListener, subject: Subject, meter: Meter) {
+  constructor(client: JudgedClient, active: ActiveListener, subject: Subject, meter: Meter) {
     this.#client = client;
     this.#active = active;
     this.#view = subject.view;

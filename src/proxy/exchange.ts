@@ -14,7 +14,7 @@ import { forward } from './forward.ts';
 import { isMisdirected } from './handshake.ts';
 import type { ActiveListener } from './listener.ts';
 import { recordRequest } from './record.ts';
-import { judgeAgain, type Rejudged } from './rejudge.ts';
+import { judgeAgain, REJUDGE_MS, type Rejudged } from './rejudge.ts';
 import { DEFAULT_ERRORS, renderReply } from './reply.ts';
 import { RequestBody } from './request-body.ts';
 import { createRequestView, nameRequest } from './request-view.ts';
@@ -22,7 +22,6 @@ import { describePeer } from './trusted-peers.ts';
 
 /** After this time an exchange counts as an open stream, which is judged again (M7). */
 const STREAM_AFTER_MS = 5000;
-const REJUDGE_MS = 60_000;
 /** No decision takes longer than the look-ups that it asks for, which have clocks of their own. */
 const DECISION_MS = 120_000;
 
@@ -72,6 +71,8 @@ export class Exchange implements Rejudged {
       else this.#rest = rest;
     }
     const { active } = client.listener;
+    // The port was one of HTTP when the connection was accepted, and is one of TCP now.
+    if (active?.plan.protocol === 'TCP') return client.reset();
     if (active !== undefined) return this.#judge(active);
     this.requestId = client.shared.ids.nextRequestId();
     if (!client.listener.unserved) return this.#refuse('PolicyNotLoaded', DEFAULT_ERRORS);

@@ -14,6 +14,7 @@ import type { Refusals, RefusedWhy } from './refusals.ts';
 import { resetSocket } from './reset-socket.ts';
 import type { Shared } from './shared.ts';
 import { chooseCertificates, type CertificateChoice } from './tls-certificates.ts';
+import { TcpConnection } from './tcp-connection.ts';
 import { createTlsAcceptor, type TlsAcceptor } from './tls-acceptor.ts';
 import { compileRanges, type AddressMatch } from './trusted-peers.ts';
 
@@ -38,7 +39,7 @@ export interface Listener {
   /** A generation is in force and has no Api for this port (M1), or none that could be parsed (S6). */
   readonly unserved: boolean;
   readonly limits: ApiLimits;
-  readonly connections: ReadonlySet<ClientConnection>;
+  readonly connections: ReadonlySet<ServedConnection>;
   /** Whether every certificate of the port could be read, now or before. */
   readonly ready: boolean;
   /** Accepted, with a handshake under way, or open. */
@@ -48,8 +49,10 @@ export interface Listener {
   accept(socket: Socket, dialled?: string): void;
   /** Ends handshakes; connections stay. */
   stop(): void;
-  forget(connection: ClientConnection): void;
+  forget(connection: ServedConnection): void;
 }
+
+export type ServedConnection = ClientConnection | TcpConnection;
 
 /** What is known of a connection before its first byte. */
 type Arrival = Omit<ClientSocket, 'socket' | 'handshake'>;
@@ -69,7 +72,7 @@ export interface ListenerOptions {
 
 export function createListener({ name, findPlan, shared, refusals }: ListenerOptions): Listener {
   const { log } = shared.telemetry;
-  const connections = new Set<ClientConnection>();
+  const connections = new Set<ServedConnection>();
   const admission = createAdmission();
   let active: ActiveListener | undefined;
   let acceptor: TlsAcceptor | undefined;
@@ -83,7 +86,13 @@ export function createListener({ name, findPlan, shared, refusals }: ListenerOpt
 
   const serve = (arrival: Arrival, socket: Socket, handshake?: ClientConnection['handshake']): void => {
     const client = { ...arrival, socket, ...(handshake === undefined ? {} : { handshake }) };
-    connections.add(new ClientConnection(client, listener, shared));
+    if (active?.plan.protocol !== 'TCP') return void connections.add(new ClientConnection(client, listener, shared));
+    const connection = new TcpConnection(client, listener, active, shared);
+    connections.add(connection);
+    if (handshake === undefined) connection.begin();
+    // Node tells of a handshake from within OpenSSL. To reset the connection there ends the process (segmentation fault in
+    // 24.21), and so do ticks and promises, which run before OpenSSL returns.
+    else setImmediate(() => connection.begin());
   };
 
   const admit = (socket: Socket): boolean => {
@@ -103,7 +112,7 @@ export function createListener({ name, findPlan, shared, refusals }: ListenerOpt
     acceptor.accept(arrival.raw, (secure, handshake) => serve(arrival, secure, handshake));
   };
 
-  /** Who it is, is known now. True: TLS has taken the socket, and reads on below it. */
+  /** Who it is, is known now. True: somebody has taken the socket who reads when it is time: TLS below it, or a TCP stream. */
   const welcome = (arrival: Arrival): boolean => {
     const { raw, peer } = arrival;
     if (!admission.admitPeer(raw, peer, listener.limits)) {
@@ -115,8 +124,11 @@ export function createListener({ name, findPlan, shared, refusals }: ListenerOpt
       acceptTls(arrival);
       return true;
     }
-    if (published && tls === undefined) serve(arrival, raw);
-    else awaitFirstByte(raw, isTls => (isTls ? acceptTls(arrival) : serve(arrival, raw)));
+    if (published && tls === undefined) {
+      serve(arrival, raw);
+      return active?.plan.protocol === 'TCP';
+    }
+    awaitFirstByte(raw, isTls => (isTls ? acceptTls(arrival) : serve(arrival, raw)));
     return false;
   };
 

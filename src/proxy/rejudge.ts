@@ -3,13 +3,22 @@ import { judge } from '../decision/judge.ts';
 import { refuse } from '../decision/refuse.ts';
 import type { Denial, Permit, Respond, Verdict } from '../decision/verdict.ts';
 import type { RequestView } from '../policy/request.ts';
-import type { ClientConnection } from './client-connection.ts';
 import { RequestEvidence, type Meter } from './evidence-source.ts';
-import type { ActiveListener } from './listener.ts';
-import { describePeer } from './trusted-peers.ts';
+import type { ActiveListener, Listener } from './listener.ts';
+import { describePeer, type JudgedClient } from './trusted-peers.ts';
+
+/** How long a stream goes on without being judged again. */
+export const REJUDGE_MS = 60_000;
+
+interface StreamClient extends JudgedClient {
+  readonly listener: Listener;
+  reset(): void;
+  /** Something unforeseen was thrown: the connection ends. */
+  fault(error: unknown): void;
+}
 
 export interface Rejudged extends Meter {
-  readonly client: ClientConnection;
+  readonly client: StreamClient;
   readonly view: RequestView | undefined;
   rejudging: boolean;
   renew(permit: Permit, active: ActiveListener): void;

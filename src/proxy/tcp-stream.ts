@@ -24,16 +24,17 @@ export interface TcpStreamOptions {
   readonly monotonic: () => number;
   /** Longest silence of both sides, milliseconds; Infinity: keep-alive of TCP alone. */
   readonly idleMs: number;
-  /** Once, when both sides are gone. `failure`: the app could not be reached. */
-  readonly onClosed: (failure?: { readonly reason: Reason; readonly problem: string }) => void;
+  /** The app could not be reached; both sides end. */
+  readonly onFailed?: (reason: Reason) => void;
+  /** Once, when both sides are gone. */
+  readonly onClosed?: () => void;
 }
 
 export function openTcpStream(options: TcpStreamOptions): TcpStream {
-  const { client, raw, target, dialling, sweep, monotonic, idleMs, onClosed } = options;
+  const { client, raw, target, dialling, sweep, monotonic, idleMs } = options;
   let app: Socket | undefined;
   let [bytesIn, bytesOut] = [0, 0];
   let heardAt = monotonic();
-  let failure: { readonly reason: Reason; readonly problem: string } | undefined;
   let closed = false;
 
   const reset = (): void => {
@@ -52,11 +53,11 @@ export function openTcpStream(options: TcpStreamOptions): TcpStream {
     if (closed || !client.destroyed || (app !== undefined && !app.destroyed)) return;
     closed = true;
     sweep.remove(swept);
-    onClosed(failure);
+    options.onClosed?.();
   };
   const join = (result: Dialled): void => {
     if ('reason' in result) {
-      failure = result;
+      options.onFailed?.(result.reason);
       return reset();
     }
     const connected = result.socket;
@@ -85,8 +86,11 @@ export function openTcpStream(options: TcpStreamOptions): TcpStream {
       if (!connected.write(chunk)) client.pause();
     });
     client.on('end', () => connected.end());
+    client.resume();
   };
 
+  // What comes before there is somebody to give it to, waits in the socket.
+  client.pause();
   const cancel = dial(target, dialling, join);
   client.on('error', () => undefined);
   client.on('close', () => {

@@ -108,7 +108,7 @@ function createTlsServer({ tls, asked, trust, pairs, waiting, refusals }: Server
     // Without an Api without hosts there is no certificate here, so that a handshake without SNI fails (M5).
     ...fallback,
     allowHalfOpen: true,
-    ALPNProtocols: ['http/1.1'],
+    ...(tls.opaque === true ? {} : { ALPNProtocols: ['http/1.1'] }),
     requestCert: asked,
     rejectUnauthorized: false,
     handshakeTimeout: HANDSHAKE_MS,

@@ -2,8 +2,9 @@
 import { BlockList, isIP } from 'node:net';
 import type { ListenerPlan } from '../policy/model.ts';
 import type { Peer } from '../trust/trust.ts';
-import type { ClientConnection } from './client-connection.ts';
+import type { Handshake } from './handshake.ts';
 import type { ActiveListener } from './listener.ts';
+import type { Shared } from './shared.ts';
 
 /** Whether an address (folded) is in one of the ranges. A range that cannot be read trusts nobody. */
 export type AddressMatch = (address: string) => boolean;
@@ -22,8 +23,20 @@ function addRange(ranges: BlockList, cidr: string): void {
   if (family !== 0 && Number.isInteger(bits)) ranges.addSubnet(network, bits, family === 6 ? 'ipv6' : 'ipv4');
 }
 
+/** A connection whose client is judged. */
+export interface JudgedClient {
+  readonly shared: Shared;
+  /** Folded text of the peer's address. */
+  readonly peer: string;
+  readonly handshake: Handshake | undefined;
+  /** Whether the peer's address is a trusted one, remembered for the generation it was worked out for. */
+  peerTrust: { readonly active: ActiveListener; readonly trusted: boolean } | undefined;
+  /** Who it is where nobody is trusted. */
+  stranger: Peer | undefined;
+}
+
 /** The peer of a connection as `trustedPeers` sees it now: certificates expire and are revoked meanwhile. */
-export function describePeer(client: ClientConnection, active: ActiveListener, now: number): Peer {
+export function describePeer(client: JudgedClient, active: ActiveListener, now: number): Peer {
   const own = client.handshake?.presented;
   const { trustedPeers } = active.plan;
   if (trustedPeers.length === 0) return (client.stranger ??= { own, byAddress: false, provedBy: [] });

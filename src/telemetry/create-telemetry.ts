@@ -82,7 +82,7 @@ function describeRequest(record: RequestRecord): LogFields {
     api: record.api,
     operation: record.operation,
     template: record.template,
-    status: record.status,
+    status: record.status === 0 ? undefined : record.status,
     verdict: record.verdict,
     reason: record.reason,
     policy: record.policy,

@@ -71,7 +71,9 @@ function countOutcome(store: MetricStore, { plain, reasons }: OperationSeries, r
 
 function findSeries(store: MetricStore, record: RequestRecord, statusClass: number): Value {
   const { api, operation, verdict, reason } = record;
-  const labels = { api, operation, verdict, reason: reason ?? '', status_class: `${statusClass}xx` };
+  // A TCP connection has no status.
+  const status_class = statusClass === 0 ? '' : `${statusClass}xx`;
+  const labels = { api, operation, verdict, reason: reason ?? '', status_class };
   return store.value('sallyport_requests_total', labels);
 }
 

@@ -28,6 +28,7 @@ export interface RequestRecord {
   readonly operation: string;
   /** Route.template; empty before a match. */
   readonly template: string;
+  /** 0: a TCP connection, which has none. */
   readonly status: number;
   readonly verdict: Verdict['verdict'];
   /** Of the denial, or of what failed after the permit (AppTimeout …). */

@@ -375,7 +375,7 @@ spec:
   protocol: HTTP2
   app: {protocol: HTTP2}
 `,
-      'file.yaml:7:spec.protocol: HTTP/2 is not built yet: Auto means HTTP/1.1, write Auto or HTTP1',
+      'file.yaml:7:spec.protocol: HTTP/2 is not built yet: Auto means HTTP/1.1, write Auto, HTTP1 or TCP',
       'file.yaml:8:spec.app.protocol: HTTP/2 to the app is not built yet, write Auto or HTTP1',
     ],
     'peers of the PROXY protocol': [
@@ -409,6 +409,25 @@ spec: {podSelector: {matchLabels: {app: b}}, port: 8080, proxyProtocol: {trusted
       'file.yaml:4:spec.proxyProtocol.from: is an empty list, write at least one item',
       'file.yaml:9:spec.proxyProtocol.from: is missing, add it: Address ranges of load balancers that send it',
       'file.yaml:9:spec.proxyProtocol.trustedPeers: is not a known field, remove it, or write from',
+    ],
+    'TCP where there are requests, or a first byte that tells': [
+      manifest`
+apiVersion: sallyport.dev/v1alpha1
+kind: Api
+metadata: {name: db, namespace: shop}
+spec:
+  podSelector: {matchLabels: {app: db}}
+  port: 5432
+  protocol: TCP
+  hosts: [db.example.com]
+  tls: {mode: Permissive, certificate: {secretName: cert}}
+  clientAddress: {from: ForwardedFor}
+  app: {url: "http://other.example"}
+`,
+      'file.yaml:7:spec.protocol: TCP has no requests, so nothing of it can match hosts, basePath or operations, remove hosts, basePath and operations',
+      'file.yaml:9:spec.tls: the first byte of TCP may be any, so nobody can tell TLS from plaintext by it, write mode: Terminate, or remove tls',
+      'file.yaml:10:spec.clientAddress: TCP has no X-Forwarded-For, write from: Peer; with proxyProtocol the sender says who the client is',
+      'file.yaml:11:spec.app: protocol: TCP passes bytes on to the pod, not to a URL, remove url',
     ],
     'what every Api must have': [
       manifest`

@@ -141,6 +141,34 @@ describe('transparent interception', { skip }, () => {
     );
   });
 
+  it('passes a TCP Api’s bytes unread, over plaintext and TLS, and resets what its policy denies (M6)', async t => {
+    const { servers } = createDemoMaterial();
+    const tcp = { protocol: 'TCP' };
+    const inner = authPolicy('inner', {
+      targetRefs: [{ kind: 'Api', name: 'port-7000' }],
+      request: [{ name: 'inside', ipFilter: { allow: ['10.77.0.0/24'] } }],
+    });
+    const apis = [on(5432, tcp), on(6432, { ...tcp, tls: { certificate: { secretName: 'cert' } } }), on(7000, tcp)];
+    const files = { 'a.yaml': [...apis, policy, inner, tlsSecret('cert', servers.public)] };
+    const pod = await openServed(t, files, '5432', '6432', '7000');
+    const send = 'GET / HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n';
+    const { ipv4, ipv6 } = pod.host;
+    const outcomes = await pod.ask(
+      { kind: 'tcp', host: ipv6, port: 5432, send },
+      { kind: 'tls', host: ipv4, port: 6432, send },
+      { kind: 'tcp', host: ipv4, port: 7000, send },
+      { kind: 'tcp', host: ipv6, port: 7000, send },
+    );
+    assert.deepEqual(
+      outcomes.map(({ body = '', error }) => error ?? /app at (\d+) for nobody/.exec(body)?.[1]),
+      ['5432', '6432', '7000', 'ECONNRESET'],
+    );
+    assert.match(
+      await pod.metrics(),
+      /sallyport_denials_total\{policy="shop\/inner",step="inside",reason="AddressNotAllowed"\} 1/,
+    );
+  });
+
   it('answers 503 at every port while no policy can be loaded', async t => {
     const pod = await openPod(t, { 'a.yaml': 'kind: [' });
     await pod.init();

@@ -293,6 +293,9 @@ const tls = object({
   minVersion: defaulted(enumeration(['1.2', '1.3'], { description: 'Oldest TLS version that is spoken.' }), '1.2'),
 });
 
+const memberOf = (value: unknown, name: string): unknown =>
+  typeof value === 'object' && value !== null ? Reflect.get(value, name) : undefined;
+
 export const apiSpec = object(
   {
     podSelector: required({ ...labelSelector, description: 'The pods of this Api, by their labels.' }),
@@ -308,9 +311,10 @@ export const apiSpec = object(
       }),
     ),
     protocol: defaulted(
-      enumeration(['Auto', 'HTTP1'], {
-        description: 'What clients speak: Auto (HTTP/1.1 in this version) or HTTP1.',
-        unbuilt: { HTTP2: 'HTTP/2 is not built yet: Auto means HTTP/1.1', TCP: 'protocol TCP is not built yet' },
+      enumeration(['Auto', 'HTTP1', 'TCP'], {
+        description:
+          'What clients speak: Auto (HTTP/1.1 in this version), HTTP1, or TCP: anything, passed on unread. Policies of a TCP Api take clientCertificate, ipFilter and concurrency; without tls it needs an explicit anonymous.',
+        unbuilt: { HTTP2: 'HTTP/2 is not built yet: Auto means HTTP/1.1' },
       }),
       'Auto',
     ),
@@ -433,7 +437,39 @@ export const apiSpec = object(
       }),
     ),
   },
-  { description: 'An API and its operations; also the listener: port, TLS, how the app is reached.' },
+  {
+    description: 'An API and its operations; also the listener: port, TLS, how the app is reached.',
+    rules: [
+      {
+        cel: "self.protocol != 'TCP' || !(has(self.operations) || has(self.basePath) || has(self.hosts))",
+        test: v => v['protocol'] !== 'TCP' || !['operations', 'basePath', 'hosts'].some(name => name in v),
+        field: 'protocol',
+        problem: 'TCP has no requests, so nothing of it can match hosts, basePath or operations',
+        fix: 'remove hosts, basePath and operations',
+      },
+      {
+        cel: "self.protocol != 'TCP' || !has(self.tls) || self.tls.mode != 'Permissive'",
+        test: v => v['protocol'] !== 'TCP' || memberOf(v['tls'], 'mode') !== 'Permissive',
+        field: 'tls',
+        problem: 'the first byte of TCP may be any, so nobody can tell TLS from plaintext by it',
+        fix: 'write mode: Terminate, or remove tls',
+      },
+      {
+        cel: "self.protocol != 'TCP' || !has(self.app) || !has(self.app.url)",
+        test: v => v['protocol'] !== 'TCP' || memberOf(v['app'], 'url') === undefined,
+        field: 'app',
+        problem: 'protocol: TCP passes bytes on to the pod, not to a URL',
+        fix: 'remove url',
+      },
+      {
+        cel: "self.protocol != 'TCP' || !has(self.clientAddress) || self.clientAddress.from != 'ForwardedFor'",
+        test: v => v['protocol'] !== 'TCP' || memberOf(v['clientAddress'], 'from') !== 'ForwardedFor',
+        field: 'clientAddress',
+        problem: 'TCP has no X-Forwarded-For',
+        fix: 'write from: Peer; with proxyProtocol the sender says who the client is',
+      },
+    ],
+  },
 );
 export type ApiSpec = Infer<typeof apiSpec>;
 export type ApiOperation = Infer<typeof operation>;
