@@ -36,7 +36,24 @@ const DURATION_LENGTH = 28;
 const QUALIFIED_NAME = DNS_SUBDOMAIN.replace('^', '^[a-z0-9]([-a-z0-9]*[a-z0-9])?/');
 
 export function renderSchema(schema: AnySchema, scope: RenderScope): JsonSchema {
-  return { ...renderText(schema), ...renderType(schema, scope) };
+  const rendered = { ...renderText(schema), ...renderType(schema, scope) };
+  if (schema.type !== 'object' || schema.compact !== true) return rendered;
+  return { ...shorten(rendered), ...renderText(schema) };
+}
+
+/** Without descriptions and rules; the parser, which the webhook runs too, checks all the same. */
+function shorten(schema: JsonSchema): JsonSchema {
+  const kept: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(schema)) {
+    if (name === 'description' || name === 'x-kubernetes-validations') continue;
+    if (name === 'properties') {
+      const members = Object.entries(value as Readonly<Record<string, JsonSchema>>);
+      kept[name] = Object.fromEntries(members.map(([member, of]) => [member, shorten(of)]));
+    } else if (name === 'items' || (name === 'additionalProperties' && typeof value === 'object')) {
+      kept[name] = shorten(value as JsonSchema);
+    } else kept[name] = value;
+  }
+  return kept;
 }
 
 /** `example` has no place in a structural schema, so it goes into the description. */

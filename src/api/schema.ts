@@ -139,6 +139,8 @@ export interface ObjectSchema<T> extends Schema<T> {
   readonly atLeastOneOf?: readonly (readonly string[])[];
   /** Rules that CEL states to the API server and `test` states to our parser; both doors must agree. */
   readonly rules?: readonly Rule[];
+  /** In the CRD without descriptions and CEL rules: what it holds is described and ruled elsewhere, and would cost too much here. */
+  readonly compact?: true;
   /** A key of a Secret or ConfigMap: `namespace` is wanted in a ClusterAuthPolicy and refused elsewhere. */
   readonly holds?: 'keyRef';
 }

@@ -34,7 +34,7 @@ export class AnswerHeaders {
     for (const [lower] of this.#edits ?? []) if (removes(lower)) this.remove(lower);
   }
 
-  apply({ name, lower, ifExists }: CompiledHeaderSetting, value: string): void {
+  apply({ name, lower, ifExists }: Pick<CompiledHeaderSetting, 'name' | 'lower' | 'ifExists'>, value: string): void {
     const present = ifExists === 'Override' ? [] : this.values(lower);
     if (ifExists === 'Skip' && present.length > 0) return;
     this.#set(lower, { name, values: [...present, value] });

@@ -34,7 +34,7 @@ class StepBindings {
   }
 
   get vars(): unknown {
-    return this.#run.sightOf(this.#step)?.vars ?? EMPTY_RECORD;
+    return this.#run.varsBinding(this.#step);
   }
 
   get jwt(): unknown {

@@ -1,5 +1,6 @@
 /** When the body of an answer is rewritten, and what then becomes of it (P12). */
-import type { BodyRewrite } from '../api/kinds/steps.ts';
+import type { BodyRewrite } from '../api/kinds/flow-steps.ts';
+import type { CompiledReplaceText } from '../policy/steps.ts';
 import type { AnswerHeaders } from './answer-headers.ts';
 
 export interface BodyRewriting {
@@ -7,8 +8,27 @@ export interface BodyRewriting {
   readonly maxBytes: number;
   /** Of a larger body: 502, or the body unchanged. */
   readonly onOversize: 'Fail' | 'Pass';
-  /** Over the whole body as latin1 text, one character a byte. */
-  readonly rewrite: (text: string) => string;
+  /** Over the whole body as latin1 text, one character a byte; undefined: it would grow too large (502). */
+  readonly rewrite: (text: string) => string | undefined;
+}
+
+/** A short text that is replaced by a long one can make much of little. */
+const MOST_REWRITTEN = 64 * 1024 * 1024;
+
+/** replaceText: every place, from the left, none looked at twice. */
+export function createReplacement({ from, to }: CompiledReplaceText): BodyRewriting['rewrite'] {
+  return text => {
+    const growth = to.length - from.length;
+    if (growth > 0 && text.length + countOf(text, from) * growth > MOST_REWRITTEN) return undefined;
+    // A function, since `$&` in a replacement text has a meaning of its own.
+    return text.replaceAll(from, () => to);
+  };
+}
+
+function countOf(text: string, part: string): number {
+  let count = 0;
+  for (let at = text.indexOf(part); at >= 0; at = text.indexOf(part, at + part.length)) count++;
+  return count;
 }
 
 const mediaTypeOf = (value: string): string => (value.split(';', 1)[0] ?? '').trim().toLowerCase();

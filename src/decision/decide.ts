@@ -2,6 +2,7 @@
 import type { Route } from '../policy/model.ts';
 import type { RequestView } from '../policy/request.ts';
 import type { CompiledStep } from '../policy/steps.ts';
+import { isWanted } from './condition.ts';
 import { CouldNotDecide } from './could-not-decide.ts';
 import type { Evidence, EvidenceRequest } from './evidence.ts';
 import { isSamePolicy, rankOf } from './finding.ts';
@@ -10,7 +11,7 @@ import { errorBindings, renderErrorHeaders } from './refuse.ts';
 import { renderRespond, type Rendered } from './respond-step.ts';
 import { Run, type DecideContext } from './run.ts';
 import { Question, type Asking } from './question.ts';
-import { isWanted, runStep } from './run-step.ts';
+import { runStep } from './run-step.ts';
 import { hasTwoAuthorizations } from './token-location.ts';
 import { traceStep } from './trace.ts';
 import type { Denial, Permit, Respond, Verdict } from './verdict.ts';
@@ -31,6 +32,7 @@ function deny(run: Run, objection: Objection, step?: CompiledStep): Denial {
     route: run.route,
     auditDenials: run.auditDenials,
     responseHeaders: run.responseHeaders,
+    cors: run.cors,
     origin: step?.origin,
     label: step?.label,
     message,
@@ -49,6 +51,7 @@ function permit(run: Run, verdict: Permit['verdict']): Permit {
     edits: run.finalEdits,
     auditDenials: run.auditDenials,
     responseHeaders: run.responseHeaders,
+    cors: run.cors,
     bindingsOf: (step, response) => run.bindingsOf(step, response),
     principal: run.principal,
     validUntil: run.validUntil,
@@ -61,6 +64,7 @@ const respondBy = (run: Run, step: CompiledStep, rendered: Rendered): Respond =>
   route: run.route,
   auditDenials: run.auditDenials,
   responseHeaders: run.responseHeaders,
+  cors: run.cors,
   origin: step.origin,
   label: step.label,
   ...rendered,
@@ -74,7 +78,8 @@ function conclude(run: Run): Verdict {
   return deny(run, object('NoPolicyMatches'));
 }
 
-const TRANSFORMS: ReadonlySet<CompiledStep['type']> = new Set(['setHeaders', 'removeHeaders', 'respond']);
+/** What changes only what is forwarded or answered. setVariables is none: the conditions of steps that deny may read it. */
+const TRANSFORMS: ReadonlySet<CompiledStep['type']> = new Set(['setHeaders', 'removeHeaders', 'cors', 'respond']);
 
 /** P5: after `respond`, the sealed steps that can deny still run, of broader scopes and its own. */
 const runsAfter = (responding: CompiledStep, step: CompiledStep): boolean =>

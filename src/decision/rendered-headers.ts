@@ -70,7 +70,8 @@ export function recallRendered(
   render: () => Rendered | Objection,
 ): Rendered | Objection {
   const { findings } = run;
-  const anchor = anchorOf(findings);
+  // What setVariables sets may come of the request.
+  const anchor = run.hasSetVariables ? undefined : anchorOf(findings);
   const known = anchor && keptOf(step, settings);
   if (anchor === undefined || known === undefined) return render();
   const sight = run.sightOf(step);

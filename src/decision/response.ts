@@ -3,14 +3,17 @@ import type { Reason } from '../api/reasons.ts';
 import { joinValues, type HeaderFields } from '../http/head.ts';
 import type { Bindings } from '../policy/expression.ts';
 import type { ErrorsPlan, Pipeline } from '../policy/model.ts';
-import type { CompiledHideBackend, CompiledResponseStep } from '../policy/steps.ts';
+import type { BodyRewrite } from '../api/kinds/flow-steps.ts';
+import type { Choice, CompiledHideBackend, CompiledResponseStep } from '../policy/steps.ts';
 import { AnswerHeaders } from './answer-headers.ts';
 import { createBackendHosts, type BackendHosts } from './backend-hosts.ts';
-import { planBody, type BodyRewriting } from './body-rewriting.ts';
+import { createReplacement, planBody, type BodyRewriting } from './body-rewriting.ts';
+import { chooseBranch } from './choose-step.ts';
 import { celRecord } from './cel-value.ts';
 import { phraseOf } from './challenge.ts';
 import { readClientOrigin } from './client-origin.ts';
 import type { HeaderValues } from './edits.ts';
+import { rankOf } from './finding.ts';
 import { renderAnswer, type Rendered } from './respond-step.ts';
 import type { Permit } from './verdict.ts';
 
@@ -37,7 +40,9 @@ const NEVER = (): boolean => false;
 /** Whether the app must be asked for an unencoded, whole body (P12): `Accept-Encoding: identity` and no `Range`. */
 export const requestNeedsIdentity = (pipeline: Pipeline): boolean =>
   pipeline.response.steps.some(
-    step => step.type === 'hideBackend' && step.hideBackend.bodies !== undefined && !step.origin.audit,
+    step =>
+      !step.origin.audit &&
+      (step.type === 'replaceText' || (step.type === 'hideBackend' && step.hideBackend.bodies !== undefined)),
   );
 
 /** A body that tells nothing of the app, in the format of `errors`; carries the request id to ask about. */
@@ -67,8 +72,10 @@ function responseBinding({ status, headers }: Answer): Readonly<Record<string, u
 class Evaluation {
   readonly headers: AnswerHeaders;
   readonly removals: ((lower: string) => boolean)[] = [];
+  status: number;
   body: ResponseEdits['body'];
   rewrite: BodyRewriting | undefined;
+  readonly #choices = new Map<Choice, number>();
   readonly #permit: Permit;
   readonly #answer: Answer;
   #response: Readonly<Record<string, unknown>> | undefined;
@@ -76,6 +83,7 @@ class Evaluation {
   constructor(permit: Permit, answer: Answer) {
     this.#permit = permit;
     this.#answer = answer;
+    this.status = answer.status;
     this.headers = new AnswerHeaders(answer.headers);
   }
 
@@ -83,8 +91,9 @@ class Evaluation {
     return this.#permit.bindingsOf(step, (this.#response ??= responseBinding(this.#answer)));
   }
 
-  /** A rendered `respond` ends the part; a reason refuses the answer; undefined goes on. */
+  /** A rendered `respond` replaces the answer; a reason refuses it; undefined goes on. */
   run(step: CompiledResponseStep): Rendered | Reason | undefined {
+    if (step.branch !== undefined && this.#choices.get(step.branch.choice) !== step.branch.at) return undefined;
     if (step.when !== undefined && step.when.evaluate(this.bindingsOf(step)) !== true) return undefined;
     switch (step.type) {
       case 'hideBackend':
@@ -100,8 +109,26 @@ class Evaluation {
         const names = new Set(step.removeHeaders.map(name => name.toLowerCase()));
         return this.#remove(lower => names.has(lower));
       }
+      case 'replaceText':
+        return this.#rewrite(step.replaceText.bodies, createReplacement(step.replaceText));
+      case 'choose':
+        this.#choices.set(step.choose.choice, chooseBranch(step.choose, this.bindingsOf(step)));
+        return undefined;
       case 'respond':
         return renderAnswer(step.respond, this.bindingsOf(step));
+    }
+  }
+
+  /** P5: the answer is ours from now on, and the steps of broader scopes go on with it. */
+  replace({ status, headers, body }: Rendered): void {
+    this.status = status;
+    this.body = { text: body };
+    this.rewrite = undefined;
+    this.removals.push(() => true);
+    this.headers.removeWhere(() => true);
+    for (const { name, value } of headers) {
+      const lower = name.toLowerCase();
+      this.headers.apply({ name, lower, ifExists: 'Append' }, value);
     }
   }
 
@@ -115,11 +142,17 @@ class Evaluation {
     let hosts: BackendHosts | undefined;
     const makeHosts = (): BackendHosts => (hosts ??= createBackendHosts(hide.from, this.#originFor(step, hide)));
     if (hide.from.length > 0) this.#rewriteHeaders(makeHosts);
-    if (this.#answer.status >= 500 && hide.errorBodies === 'Replace') this.#neutralise();
-    if (hide.bodies === undefined || hide.from.length === 0 || this.body !== undefined) return undefined;
-    const plan = planBody(hide.bodies, this.#permit.request.method, this.#answer.status, this.headers);
+    // What a policy answers itself is no error body of the app's.
+    if (this.body === undefined && this.#answer.status >= 500 && hide.errorBodies === 'Replace') this.#neutralise();
+    if (hide.bodies === undefined || hide.from.length === 0) return undefined;
+    return this.#rewrite(hide.bodies, text => makeHosts().text(text));
+  }
+
+  #rewrite(bodies: BodyRewrite, rewrite: BodyRewriting['rewrite']): Reason | undefined {
+    if (this.body !== undefined) return undefined;
+    const plan = planBody(bodies, this.#permit.request.method, this.#answer.status, this.headers);
     if (plan === 'Refused') return 'AppProtocolError';
-    if (plan === 'Rewritten') this.#rewriteBody(hide.bodies, makeHosts().text);
+    if (plan === 'Rewritten') this.#rewriteBody(bodies, rewrite);
     return undefined;
   }
 
@@ -149,12 +182,12 @@ class Evaluation {
   }
 
   /** Several steps rewrite one after another, narrowest first; the smallest bound holds, and Fail wins. */
-  #rewriteBody(bodies: NonNullable<CompiledHideBackend['bodies']>, rewrite: (text: string) => string): void {
+  #rewriteBody(bodies: BodyRewrite, rewrite: BodyRewriting['rewrite']): void {
     const earlier = this.rewrite;
     this.rewrite = {
       maxBytes: Math.min(bodies.maxBytes, earlier?.maxBytes ?? Infinity),
       onOversize: earlier?.onOversize === 'Fail' ? 'Fail' : bodies.onOversize,
-      rewrite: earlier === undefined ? rewrite : text => rewrite(earlier.rewrite(text)),
+      rewrite: earlier === undefined ? rewrite : text => chain(earlier.rewrite(text), rewrite),
     };
     for (const name of DIGESTS) this.headers.remove(name);
   }
@@ -162,7 +195,7 @@ class Evaluation {
   conclude(): ResponseEdits {
     const { body, rewrite, removals } = this;
     return {
-      status: this.#answer.status,
+      status: this.status,
       headers: this.headers.edits,
       removes: removals.length === 0 ? NEVER : lower => removals.some(removes => removes(lower)),
       ...(body === undefined ? {} : { body }),
@@ -195,16 +228,12 @@ const DESCRIBES_BODY = [
   'last-modified',
 ] as const;
 
-/** P5: `respond` replaces the whole answer, headers included. */
-function replaceBy(rendered: Rendered, received: HeaderFields): ResponseEdits {
-  const headers = new Map<string, HeaderValues>();
-  for (const lower of received.lower) headers.set(lower, { name: lower, values: [] });
-  for (const { name, value } of rendered.headers) {
-    const lower = name.toLowerCase();
-    headers.set(lower, { name, values: [...(headers.get(lower)?.values ?? []), value] });
-  }
-  return { status: rendered.status, headers, removes: () => true, body: { text: rendered.body } };
-}
+/** P5 ends the steps of the same and narrower scopes, S3 leaves the last word to broader ones. */
+const hasLastWord = (step: CompiledResponseStep, responding: CompiledResponseStep): boolean =>
+  rankOf(step.origin) < rankOf(responding.origin);
+
+const chain = (text: string | undefined, rewrite: BodyRewriting['rewrite']): string | undefined =>
+  text === undefined ? undefined : rewrite(text);
 
 /**
  * The edits, or why the answer cannot be sent: 502 AppProtocolError when an expression of the response part fails (E8) or
@@ -214,12 +243,15 @@ function replaceBy(rendered: Rendered, received: HeaderFields): ResponseEdits {
 export function evaluateResponse(permit: Permit, answer: Answer): ResponseEdits | Reason {
   const evaluation = new Evaluation(permit, answer);
   try {
+    let responding: CompiledResponseStep | undefined;
     for (const step of permit.route.pipeline.response.steps) {
       // S8: an Audit policy's response steps have no effect.
-      if (step.origin.audit) continue;
+      if (step.origin.audit || (responding !== undefined && !hasLastWord(step, responding))) continue;
       const outcome = evaluation.run(step);
       if (typeof outcome === 'string') return outcome;
-      if (outcome !== undefined && answer.status >= 200) return replaceBy(outcome, answer.headers);
+      if (outcome === undefined || answer.status < 200) continue;
+      evaluation.replace(outcome);
+      responding = step;
     }
   } catch {
     return 'AppProtocolError';

@@ -1,10 +1,12 @@
 /** One step of a pipeline: what it asks for, what it finds, and why it objects. */
-import type { CompiledJwt, CompiledStep } from '../policy/steps.ts';
+import type { CompiledChoose, CompiledJwt, CompiledStep } from '../policy/steps.ts';
 import { filterAddress } from './address-step.ts';
 import type { Passed } from './attempt.ts';
 import { tryAnyOf } from './any-of-step.ts';
 import { authorize } from './authorize-step.ts';
 import { applyCertificate, tryCertificate } from './certificate-step.ts';
+import { chooseBranch } from './choose-step.ts';
+import { decideCors } from './cors-step.ts';
 import { askDevice } from './device-step.ts';
 import { foundNothing } from './finding.ts';
 import { removeHeaders, requireHeader, setHeaders } from './headers-step.ts';
@@ -14,20 +16,10 @@ import { whenKnown, type Asking } from './question.ts';
 import { countCall } from './rate-step.ts';
 import type { Run } from './run.ts';
 import { removeKeys, trySubscription } from './subscription-step.ts';
+import { setVariables } from './variables-step.ts';
 
 type StepOf<T extends CompiledStep['type']> = Extract<CompiledStep, { type: T }>;
 type Result = Asking<Objection | undefined>;
-
-/** Whether the step runs at all. A condition that fails denies (E8). */
-export function isWanted(run: Run, step: CompiledStep): boolean | Objection {
-  if (step.when === undefined) return true;
-  try {
-    const value = step.when.evaluate(run.bindingsOf(step));
-    return typeof value === 'boolean' ? value : object('ExpressionFailed', 'when is no bool');
-  } catch (error) {
-    return objectToFailure(error, 'when');
-  }
-}
 
 function accept(run: Run, step: CompiledStep, passed: Passed, alternative?: string): void {
   const { token, certificate, subscription, principal } = passed;
@@ -93,6 +85,15 @@ function conclude(run: Run, step: CompiledStep, objection: Objection | undefined
   return objection;
 }
 
+function choose(run: Run, step: CompiledStep, chosen: CompiledChoose): Objection | undefined {
+  try {
+    run.choose(chosen.choice, chooseBranch(chosen, run.bindingsOf(step)));
+    return undefined;
+  } catch (error) {
+    return objectToFailure(error, 'a condition');
+  }
+}
+
 export type RunnableStep = Exclude<CompiledStep, { type: 'respond' }>;
 
 /** An objection, or undefined when the step passed. */
@@ -120,6 +121,12 @@ export function runStep(run: Run, step: RunnableStep): Result {
       return conclude(run, step, setHeaders(run, step, step.setHeaders));
     case 'removeHeaders':
       return conclude(run, step, removeHeaders(run, step, step.removeHeaders));
+    case 'cors':
+      return conclude(run, step, decideCors(run, step, step.cors));
+    case 'setVariables':
+      return conclude(run, step, setVariables(run, step, step.variables));
+    case 'choose':
+      return conclude(run, step, choose(run, step, step.choose));
     case 'invalid':
       return object('PolicyInvalid');
   }

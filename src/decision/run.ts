@@ -1,7 +1,7 @@
 /** The state of one decision: what was found, edited and counted so far. Made per request, so it allocates late. */
 import type { Origin, Route, Sight } from '../policy/model.ts';
 import type { RequestView } from '../policy/request.ts';
-import type { CompiledStep, StepHead } from '../policy/steps.ts';
+import type { Choice, CompiledStep, StepHead } from '../policy/steps.ts';
 import type { Bindings } from '../policy/expression.ts';
 import { createBindings } from './bindings.ts';
 import { stepsBinding } from './step-binding.ts';
@@ -10,7 +10,8 @@ import { sees, type Finding } from './finding.ts';
 import type { Objection } from './objection.ts';
 import type { Trace } from './trace.ts';
 import { requestBinding } from './request-binding.ts';
-import type { AuditDenial, HeaderLine, Principal, RequestEdits } from './verdict.ts';
+import { layerVariables } from './variables-step.ts';
+import type { AuditDenial, CorsAnswer, HeaderLine, Principal, RequestEdits } from './verdict.ts';
 
 export interface DecideContext {
   /** Milliseconds since the epoch. */
@@ -24,6 +25,7 @@ type Members = Readonly<Record<string, unknown>>;
 
 const NO_DENIALS: readonly AuditDenial[] = [];
 const NO_LINES: readonly HeaderLine[] = [];
+const EMPTY_VARS: Readonly<Record<string, string>> = Object.freeze(Object.create(null) as Record<string, string>);
 
 export class Run {
   readonly route: Route;
@@ -37,6 +39,10 @@ export class Run {
   isAuthenticated = false;
   principal: Principal | undefined;
   validUntil: number | undefined;
+  /** Settled by the first `cors` step that runs. */
+  cors: CorsAnswer | undefined;
+  #variables: Map<Origin, Readonly<Record<string, string>>> | undefined;
+  #choices: Map<Choice, number> | undefined;
   readonly #reserved: ReadonlySet<string>;
   #edits: Edits | undefined;
   #steps: { readonly origin: Origin; readonly count: number; readonly binding: Members } | undefined;
@@ -86,6 +92,36 @@ export class Run {
       this.#steps = { origin, count, binding };
     }
     return this.#steps.binding;
+  }
+
+  /** Some setVariables has run, so that `vars` is not what it was when the policy loaded. */
+  get hasSetVariables(): boolean {
+    return this.#variables !== undefined;
+  }
+
+  setVariables(origin: Origin, set: Readonly<Record<string, string>>): void {
+    const variables = (this.#variables ??= new Map());
+    variables.set(origin, { ...variables.get(origin), ...set });
+  }
+
+  /** E7. */
+  varsBinding(step: StepHead): Readonly<Record<string, string>> {
+    const sight = this.sightOf(step);
+    if (sight === undefined) return EMPTY_VARS;
+    return this.#variables === undefined ? sight.vars : layerVariables(sight, this.#variables);
+  }
+
+  choose(choice: Choice, at: number): void {
+    (this.#choices ??= new Map()).set(choice, at);
+  }
+
+  choiceOf(choice: Choice): number | undefined {
+    return this.#choices?.get(choice);
+  }
+
+  /** Whether the step stands in no branch, or in one that was chosen. */
+  isChosen({ branch }: StepHead): boolean {
+    return branch === undefined || this.#choices?.get(branch.choice) === branch.at;
   }
 
   /** What the expressions of this step see now. */

@@ -55,6 +55,17 @@ function describe(finding: Finding | undefined): string | undefined {
   return parts.length === 0 ? undefined : parts.join(', ');
 }
 
+function describePassed(run: Run, step: CompiledStep): string | undefined {
+  if (step.type === 'choose') {
+    const { choice, conditions, otherwise } = step.choose;
+    const at = run.choiceOf(choice);
+    if (at === undefined || at < conditions.length) return `when[${at ?? '?'}] is true`;
+    return otherwise ? 'otherwise' : 'no condition is true';
+  }
+  if (step.type === 'cors' && run.cors?.lines.length === 0) return 'grants nothing to this origin';
+  return describe(run.findingOf(step));
+}
+
 export function traceStep(
   trace: Trace,
   run: Run,
@@ -63,9 +74,12 @@ export function traceStep(
   startedAt: number,
 ): void {
   const microseconds = trace.clock() - startedAt;
-  if (outcome === 'skipped') return trace.add(step, { verdict: 'skipped', detail: 'when is false', microseconds });
+  if (outcome === 'skipped') {
+    const detail = run.isChosen(step) ? 'when is false' : 'its branch was not chosen';
+    return trace.add(step, { verdict: 'skipped', detail, microseconds });
+  }
   if (outcome === 'passed' || !('reason' in outcome)) {
-    const detail = outcome === 'passed' ? describe(run.findingOf(step)) : `responds ${outcome.status}`;
+    const detail = outcome === 'passed' ? describePassed(run, step) : `responds ${outcome.status}`;
     return trace.add(step, { verdict: 'passed', ...(detail === undefined ? {} : { detail }), microseconds });
   }
   const { reason, detail } = outcome;

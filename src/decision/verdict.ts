@@ -38,6 +38,15 @@ interface Judged {
   readonly auditDenials: readonly AuditDenial[];
   /** RateLimit and RateLimit-Policy headers of rateLimit steps with headers: true. */
   readonly responseHeaders: readonly HeaderLine[];
+  /** Once a `cors` step has run: what the answer says to pages of other origins, whoever makes it (S3). */
+  readonly cors?: CorsAnswer | undefined;
+}
+
+export interface CorsAnswer {
+  /** Empty: they may read nothing. */
+  readonly lines: readonly HeaderLine[];
+  /** The answer is not the same for all origins. */
+  readonly varies: boolean;
 }
 
 declare const permitted: unique symbol;
@@ -97,6 +106,7 @@ export interface Denial {
   readonly principal?: Principal | undefined;
   readonly auditDenials: readonly AuditDenial[];
   readonly responseHeaders: readonly HeaderLine[];
+  readonly cors?: CorsAnswer | undefined;
 }
 
 export type Verdict = Permit | Respond | Denial;

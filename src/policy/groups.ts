@@ -1,6 +1,7 @@
 /** Groups of routes: the operations of an Api to which the same policies apply, with the policies in effective order. */
 import type { ApiDraft } from './apis.ts';
 import { shapeStep, type Members, type Shape } from './cel-environment.ts';
+import { flattenRequest } from './flat-steps.ts';
 import { isBroader } from './in-force.ts';
 import { typeOf, type Surroundings } from './step-compiler.ts';
 import {
@@ -110,7 +111,10 @@ function look(
     if (own === undefined || object?.spec.mode !== 'Enforce' || !isBroader(scope, own.scope)) continue;
     Object.keys(object.spec.variables).forEach(name => vars.add(name));
     if (at < 0 || index > at) continue;
-    for (const step of object.spec.request) steps.set(step.name, shapeStep(typeOf(step)));
+    for (const { step } of flattenRequest(object.spec.request)) {
+      steps.set(step.name, shapeStep(typeOf(step)));
+      Object.keys(step.setVariables ?? {}).forEach(name => vars.add(name));
+    }
   }
   return { steps, vars };
 }

@@ -36,8 +36,15 @@ export function instantiate(policy: PolicyInForce, { scope, widened }: Participa
   const { kind, key, generation, sealed, audit, targets } = policy;
   const origin: Origin = { kind, key, name: targets.name, generation, scope, sealed, audit };
   if (policy.body === undefined) return { origin, steps: [createInvalidStep(origin)] };
-  const steps = policy.body.request.map(({ name, when, body }): CompiledStep => {
-    const head = { name, origin, label: `${targets.name}/${name}`, widened, ...(when === undefined ? {} : { when }) };
+  const steps = policy.body.request.map(({ name, when, branch, body }): CompiledStep => {
+    const head = {
+      name,
+      origin,
+      label: `${targets.name}/${name}`,
+      widened,
+      ...(when === undefined ? {} : { when }),
+      ...(branch === undefined ? {} : { branch }),
+    };
     if (body.type !== 'rateLimit') return { ...head, ...body };
     return { ...head, type: 'rateLimit', rateLimit: { ...body.rateLimit, counter: `${kind} ${key}/${name}` } };
   });

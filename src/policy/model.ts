@@ -202,6 +202,8 @@ export interface Sight {
   readonly steps: ReadonlyMap<string, CompiledStep>;
   /** `vars`: null prototype. A name whose Secret or ConfigMap is missing is absent. */
   readonly vars: Readonly<Record<string, string>>;
+  /** What `vars` is made of, broadest policy first, the own last: where setVariables ran it is made anew. */
+  readonly layers: readonly { readonly origin: Origin; readonly vars: Readonly<Record<string, string>> }[];
 }
 
 export interface ErrorsPlan {

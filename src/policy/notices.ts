@@ -1,5 +1,6 @@
 /** Notices: what is allowed, and yet everybody should see. Status prints them. */
 import { describeAllowance } from './allowances.ts';
+import { flattenRequest } from './flat-steps.ts';
 import { listAuthentication } from './header-names.ts';
 import type { PolicyInForce } from './in-force.ts';
 import type { AllowancePlan, ListenerPlan, TrustPlan, IssuerPlan } from './model.ts';
@@ -29,7 +30,7 @@ function noticePolicy({ kind, key, object, audit, body }: PolicyInForce): readon
   if (object?.kind === 'ClusterAuthPolicy' && object.spec.shareSecrets) {
     notices.push(`${name} shares its Secrets with the sidecars that it selects`);
   }
-  for (const step of object?.spec.request ?? []) {
+  for (const { step } of flattenRequest(object?.spec.request ?? [])) {
     const label = `${name}, step ${step.name}`;
     const parts = listAuthentication(step);
     if (parts.some(({ jwt }) => jwt?.audiences.includes('Any') === true && jwt.audiences.length === 1)) {

@@ -54,6 +54,8 @@ function ownsInResponse({ body }: BodyResponseStep, lower: string): boolean {
       return body.removeHeaders.includes(lower);
     case 'hideBackend':
       return body.hideBackend.removes(lower);
+    case 'replaceText':
+    case 'choose':
     case 'respond':
       return false;
   }
@@ -69,7 +71,7 @@ export function overrideRequest(
   const owner = requestOwner(member, members);
   const answerOwner = responseOwner(member, members);
   return steps.map((step, index) => {
-    const field = `spec.request[${index}]`;
+    const field = member.policy.body?.request[index]?.field ?? 'spec.request';
     // What `respond` writes goes to the client, so the broader response steps own it.
     if (step.type === 'respond') {
       const respond = dropOwned(step.respond, name => note(answerOwner, name, field, member, report));
@@ -105,6 +107,9 @@ function overrideStep(step: CompiledStep, isOwned: (name: string) => boolean): C
             ),
           }
         : step;
+    case 'cors':
+    case 'setVariables':
+    case 'choose':
     case 'clientCertificate':
     case 'subscription':
     case 'deviceAuth':
@@ -135,13 +140,12 @@ const markSettings = (
 /** Same for one response step. */
 export function overrideResponse(
   step: BodyResponseStep,
-  index: number,
   member: Member,
   members: readonly Member[],
   report: Report,
 ): BodyResponseStep {
   const owner = responseOwner(member, members);
-  const isOwned = (name: string): boolean => note(owner, name, `spec.response[${index}]`, member, report);
+  const isOwned = (name: string): boolean => note(owner, name, step.field, member, report);
   const { body } = step;
   if (body.type === 'setHeaders') {
     return { ...step, body: { ...body, setHeaders: markSettings(body.setHeaders, isOwned) } };

@@ -87,8 +87,8 @@ function createResponse(
   const steps = ordered.flatMap(({ member }) => {
     const { origin } = instanceOf(member.participation);
     if (origin.audit) return [];
-    return (member.policy.body?.response ?? []).map((step, index) =>
-      finishResponseStep(overrideResponse(step, index, member, members, context.report), origin, api, context),
+    return (member.policy.body?.response ?? []).map(step =>
+      finishResponseStep(overrideResponse(step, member, members, context.report), origin, api, context),
     );
   });
   return { steps, dynamic: steps.some(isDynamic) };
@@ -97,7 +97,7 @@ function createResponse(
 const scopeOf = ({ participation }: Member): number => SCOPE_ORDER[participation.scope];
 
 function finishResponseStep(
-  { name, when, body }: BodyResponseStep,
+  { name, when, branch, body }: BodyResponseStep,
   origin: Origin,
   api: ApiDraft,
   { appAuthorities }: PipelineContext,
@@ -108,6 +108,7 @@ function finishResponseStep(
     label: `${origin.name}/${name}`,
     widened: false,
     ...(when === undefined ? {} : { when }),
+    ...(branch === undefined ? {} : { branch }),
   };
   if (body.type !== 'hideBackend') return { ...head, ...body };
   const from = body.hideBackend.from ?? listAuthorities(api, appAuthorities(api.port));
@@ -126,8 +127,9 @@ function listAuthorities({ object, port }: ApiDraft, known: readonly string[]): 
 }
 
 function isDynamic(step: CompiledResponseStep): boolean {
-  if (step.when !== undefined || step.type === 'hideBackend' || step.type === 'respond') return true;
-  return step.type === 'setHeaders' && step.setHeaders.some(({ value }) => value.literal === undefined);
+  if (step.when !== undefined || step.branch !== undefined) return true;
+  if (step.type === 'setHeaders') return step.setHeaders.some(({ value }) => value.literal === undefined);
+  return step.type !== 'removeHeaders';
 }
 
 function collectCredentialNames(
@@ -184,12 +186,14 @@ function seeFrom(group: Group, groups: readonly Group[], before: readonly Group[
       .sort((a, b) => scopeOf(a.member) - scopeOf(b.member));
   const steps = new Map<string, CompiledStep>();
   for (const name of group.member.policy.body?.foreignSteps ?? []) steps.set(name, neverRan(name, group.origin));
-  const vars = Object.create(null) as Record<string, string>;
-  for (const { member } of broaderOf(groups)) Object.assign(vars, member.policy.body?.vars);
+  const layers = [...broaderOf(groups), group].map(({ member, origin }) => ({
+    origin,
+    vars: member.policy.body?.vars ?? {},
+  }));
+  const vars = Object.assign(Object.create(null) as Record<string, string>, ...layers.map(layer => layer.vars));
   for (const other of broaderOf(before)) for (const step of other.steps) steps.set(step.name, step);
-  Object.assign(vars, group.member.policy.body?.vars);
   for (const step of group.steps) steps.set(step.name, step);
-  return { steps, vars: Object.freeze(vars) };
+  return { steps, vars: Object.freeze(vars), layers };
 }
 
 /** Stands for a step that other targets have and this route has not (E10): no pipeline holds it, so it never ran (E4). */

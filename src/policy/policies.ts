@@ -3,6 +3,7 @@ import type { InvalidObject } from '../api/object.ts';
 import { listAllowances } from './allowances.ts';
 import type { ApiDraft } from './apis.ts';
 import { foldName } from '../http/head.ts';
+import { flattenRequest } from './flat-steps.ts';
 import { createGroups, findSurroundings, type Group } from './groups.ts';
 import { listWrittenHeaders } from './header-names.ts';
 import { describePolicy, isBroader, type PolicyInForce } from './in-force.ts';
@@ -197,10 +198,9 @@ function blame(
     });
     return id;
   }
-  for (const [index, step] of object.spec.request.entries()) {
+  for (const { step, field } of flattenRequest(object.spec.request)) {
     const found = listWrittenHeaders(step).find(header => foldName(header.name) === foldName(name));
-    if (found !== undefined)
-      report.add('error', object, `spec.request[${index}].${found.field}`, describeP13(found.name));
+    if (found !== undefined) report.add('error', object, `${field}.${found.field}`, describeP13(found.name));
   }
   return id;
 }

@@ -12,6 +12,7 @@ import { ALLOWED_HOSTS } from './allowed-hosts.ts';
 import { credentialSort, secretOf } from './credential-texts.ts';
 import { compareBytes } from './encoding.ts';
 import type { Expression, Template } from './expression.ts';
+import { flattenRequest, flattenResponse, type FlatStep } from './flat-steps.ts';
 import { listReadHeaders, listWrittenHeaders } from './header-names.ts';
 import { readKeyRef, requireObject, type Lookup } from './references.ts';
 import type { ObjectReport } from './report.ts';
@@ -26,19 +27,24 @@ import {
   type Needs,
   type Variables,
 } from './step-compiler.ts';
-import type { StepBody } from './steps.ts';
+import type { Branch, StepBody } from './steps.ts';
 import { knownIn } from './supporting.ts';
 import { compileTemplate } from './template.ts';
 
 export interface BodyStep {
   readonly name: string;
+  /** Where it stands in the manifest. */
+  readonly field: string;
   readonly when?: Expression;
+  readonly branch?: Branch;
   readonly body: StepBody;
 }
 
 export interface BodyResponseStep {
   readonly name: string;
+  readonly field: string;
   readonly when?: Expression;
+  readonly branch?: Branch;
   readonly body: ResponseBody;
 }
 
@@ -64,14 +70,17 @@ export function compileBody(policy: PolicyObject, context: BodyContext, report: 
   const { spec } = policy;
   const vars = readVariables(policy, context.lookup, report);
   const needs = createNeeds();
-  const scene: BodyScene = { policy, context, report, vars, needs };
-  checkOwnHeaders(policy, report);
-  const request = spec.request.map((step, index) => compileStep(step, index, scene));
-  const response = spec.response.map((step, index) => compileResponse(step, index, scene));
+  const steps = flattenRequest(spec.request);
+  const answerSteps = flattenResponse(spec.response);
+  const scene: BodyScene = { policy, steps, context, report, vars, needs };
+  checkNames([...steps, ...answerSteps.filter(({ branch }) => branch !== undefined)], report);
+  checkOwnHeaders(steps, report);
+  const request = joinBranches(steps, (step, index) => compileStep(step, index, scene));
+  const response = joinBranches(answerSteps, step => compileResponse(step, scene));
   const backend = compileBackend(policy, context, report, needs);
   const errorHeaders = compileErrorHeaders(spec.errors?.headers, scene);
   if (report.failed()) return undefined;
-  const written = spec.request.flatMap(listWrittenHeaders);
+  const written = steps.flatMap(({ step }) => listWrittenHeaders(step));
   return {
     request: request.filter(step => step !== undefined),
     response: response.filter(step => step !== undefined),
@@ -80,7 +89,7 @@ export function compileBody(policy: PolicyObject, context: BodyContext, report: 
     foreignSteps: [...(context.surroundings?.steps.keys() ?? [])],
     writes: new Set(written.map(({ name }) => foldName(name))),
     reserves: new Set(written.filter(header => header.reserved).map(({ name }) => foldName(name))),
-    reads: new Set(spec.request.flatMap(listReadHeaders)),
+    reads: new Set(steps.flatMap(({ step }) => listReadHeaders(step))),
     ...(backend === undefined ? {} : { backend }),
     ...(spec.errors === undefined ? {} : { errors: spec.errors }),
     ...(errorHeaders === undefined ? {} : { errorHeaders }),
@@ -133,11 +142,11 @@ function readNamed(source: ValueSource, { namespace, lookup, field, report }: Na
 }
 
 /** P13 within one policy; across policies pipelines.ts looks. */
-function checkOwnHeaders({ spec }: PolicyObject, report: ObjectReport): void {
-  const read = new Set(spec.request.flatMap(listReadHeaders).map(foldName));
-  for (const [index, step] of spec.request.entries()) {
-    for (const { name, field } of listWrittenHeaders(step)) {
-      if (read.has(foldName(name))) report.error(`spec.request[${index}].${field}`, describeP13(name));
+function checkOwnHeaders(steps: readonly FlatStep<RequestStep>[], report: ObjectReport): void {
+  const read = new Set(steps.flatMap(({ step }) => listReadHeaders(step)).map(foldName));
+  for (const { step, field } of steps) {
+    for (const written of listWrittenHeaders(step)) {
+      if (read.has(foldName(written.name))) report.error(`${field}.${written.field}`, describeP13(written.name));
     }
   }
 }
@@ -147,24 +156,61 @@ export const describeP13 = (name: string): Problem => ({
   fix: 'use another header',
 });
 
-function compileStep(step: RequestStep, index: number, scene: BodyScene): BodyStep | undefined {
-  const field = `spec.request[${index}]`;
+/** What a branch is in belongs to the choose that was compiled before it. */
+function joinBranches<S, B extends BodyStep | BodyResponseStep>(
+  steps: readonly FlatStep<S>[],
+  compile: (step: FlatStep<S>, index: number) => B | undefined,
+): readonly (B | undefined)[] {
+  const compiled: (B | undefined)[] = [];
+  for (const [index, step] of steps.entries()) {
+    const made = compile(step, index);
+    if (step.branch === undefined || made === undefined) {
+      compiled.push(made);
+      continue;
+    }
+    const of = compiled[step.branch.of]?.body;
+    // A choose that cannot be had denies; its steps then belong to none, so that they never run.
+    const choice = of?.type === 'choose' ? of.choose.choice : { name: '' };
+    compiled.push({ ...made, branch: { choice, at: step.branch.at } });
+  }
+  return compiled;
+}
+
+/** A list map keeps names apart in its own list only; the steps of branches lie in other lists. */
+function checkNames(steps: readonly FlatStep<{ readonly name: string }>[], report: ObjectReport): void {
+  const seen = new Map<string, string>();
+  for (const { step, field } of steps) {
+    const earlier = seen.get(step.name);
+    if (earlier === undefined) seen.set(step.name, field);
+    else if (field.includes('.choose.') || earlier.includes('.choose.')) {
+      report.error(`${field}.name`, {
+        problem: `${quote(step.name)} is already used by ${earlier}`,
+        fix: 'give it another name: steps are told apart by their names',
+      });
+    }
+  }
+}
+
+function compileStep({ step, field }: FlatStep<RequestStep>, index: number, scene: BodyScene): BodyStep | undefined {
   const reads: Reference[] = [];
   const compiler = createStepCompiler(field, placeOf(scene, index, false), scene, reads);
   const when = step.when === undefined ? undefined : compiler.expression(step.when, `${field}.when`);
   const body = compileRequestStep(step, compiler);
   if (body === undefined) return undefined;
-  const head = { name: step.name, ...(when === undefined ? {} : { when }) };
-  const lacksValue = reads.some(([root, name = '']) => root === 'vars' && scene.vars.missing.has(name));
-  return lacksValue ? { name: step.name, body: { type: 'invalid' } } : { ...head, body };
+  const head = { name: step.name, field, ...(when === undefined ? {} : { when }) };
+  const lacksValue = reads.some(([root, name = '']) => root === 'vars' && isMissing(name, index, scene));
+  return lacksValue ? { name: step.name, field, body: { type: 'invalid' } } : { ...head, body };
 }
 
-function compileResponse(step: ResponseStep, index: number, scene: BodyScene): BodyResponseStep | undefined {
-  const field = `spec.response[${index}]`;
-  const compiler = createStepCompiler(field, placeOf(scene, scene.policy.spec.request.length, true), scene, []);
+/** Its Secret or ConfigMap is missing, and no earlier step has set it. */
+const isMissing = (name: string, index: number, { vars, steps }: BodyScene): boolean =>
+  vars.missing.has(name) && !steps.slice(0, index).some(({ step }) => Object.hasOwn(step.setVariables ?? {}, name));
+
+function compileResponse({ step, field }: FlatStep<ResponseStep>, scene: BodyScene): BodyResponseStep | undefined {
+  const compiler = createStepCompiler(field, placeOf(scene, scene.steps.length, true), scene, []);
   const when = step.when === undefined ? undefined : compiler.expression(step.when, `${field}.when`);
   const body = compileResponseStep(step, compiler);
-  return body === undefined ? undefined : { name: step.name, body, ...(when === undefined ? {} : { when }) };
+  return body === undefined ? undefined : { name: step.name, field, body, ...(when === undefined ? {} : { when }) };
 }
 
 function compileBackend(

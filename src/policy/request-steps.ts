@@ -13,6 +13,7 @@ import type {
 } from '../api/kinds/steps.ts';
 import { createAddressFilter } from './address-filter.ts';
 import { compileSubscription } from './caller-steps.ts';
+import { compileChoose, compileCors, compileVariables } from './flow-steps.ts';
 import { requireObject } from './references.ts';
 import type { StepCompiler } from './step-compiler.ts';
 import { knownIn } from './supporting.ts';
@@ -57,7 +58,20 @@ export function compileRequestStep(step: RequestStep, compiler: StepCompiler): S
     const compiled = compileRateLimit(rateLimit, at('rateLimit'), compiler);
     return compiled && { type: 'rateLimit', rateLimit: compiled };
   }
-  return compileHeaderStep(step, compiler);
+  return compileFlowStep(step, compiler) ?? compileHeaderStep(step, compiler);
+}
+
+function compileFlowStep(
+  { name, cors, setVariables, choose }: RequestStep,
+  compiler: StepCompiler,
+): StepBody | undefined {
+  const { field } = compiler;
+  if (cors !== undefined) return { type: 'cors', cors: compileCors(cors) };
+  if (setVariables !== undefined) {
+    return { type: 'setVariables', variables: compileVariables(setVariables, `${field}.setVariables`, compiler) };
+  }
+  if (choose === undefined) return undefined;
+  return { type: 'choose', choose: compileChoose(choose, name, `${field}.choose`, compiler) };
 }
 
 function compileHeaderStep(

@@ -1,6 +1,7 @@
 /** Steps of a policy's response part. What hideBackend takes from its Api is filled in by pipelines.ts. */
 import type { HideBackendStep, ResponseStep } from '../api/kinds/steps.ts';
 import type { Template } from './expression.ts';
+import { compileChoose, compileReplaceText } from './flow-steps.ts';
 import { createHeaderMatcher } from './header-matcher.ts';
 import type { StepCompiler } from './step-compiler.ts';
 import { compileRespond, compileSettings } from './request-steps.ts';
@@ -49,6 +50,12 @@ export function compileResponseStep(step: ResponseStep, compiler: StepCompiler):
   }
   if (step.removeHeaders !== undefined) {
     return { type: 'removeHeaders', removeHeaders: step.removeHeaders.map(name => name.toLowerCase()) };
+  }
+  if (step.replaceText !== undefined) {
+    return { type: 'replaceText', replaceText: compileReplaceText(step.replaceText) };
+  }
+  if (step.choose !== undefined) {
+    return { type: 'choose', choose: compileChoose(step.choose, step.name, `${field}.choose`, compiler) };
   }
   if (step.respond === undefined) return undefined;
   const respond = compileRespond(step.respond, `${field}.respond`, compiler);

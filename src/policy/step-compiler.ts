@@ -12,6 +12,7 @@ import {
 import { compileExpression, type CompiledExpression, type Expected } from './cel.ts';
 import type { Problem, Reference } from './cel-inspect.ts';
 import type { Expression, Template } from './expression.ts';
+import type { FlatStep } from './flat-steps.ts';
 import type { Lookup } from './references.ts';
 import type { ObjectReport } from './report.ts';
 import type { PolicyObject } from './scopes.ts';
@@ -48,6 +49,8 @@ export interface Needs {
 
 export interface BodyScene {
   readonly policy: PolicyObject;
+  /** Of its request part. */
+  readonly steps: readonly FlatStep<RequestStep>[];
   readonly context: BodyContext;
   readonly report: ObjectReport;
   readonly vars: Variables;
@@ -78,20 +81,25 @@ export interface StepCompiler {
 }
 
 /** What an expression of the step at `index` may read: earlier steps of the same policy, and what is around it. */
-export function placeOf({ policy, context, vars }: BodyScene, index: number, response: boolean): Environment {
+export function placeOf(scene: BodyScene, index: number, response: boolean): Environment {
+  const { context, vars } = scene;
   const { surroundings } = context;
   if (surroundings === undefined) return createOpenEnvironment(response);
   const steps = new Map<string, Shape>(surroundings.steps);
   const reasons = new Map<string, string>();
-  for (const [at, step] of policy.spec.request.entries()) {
-    if (at < index) steps.set(step.name, shapeStep(typeOf(step)));
-    else {
+  const names = new Set([...surroundings.vars, ...Object.keys(vars.known), ...vars.missing]);
+  for (const [at, { step }] of scene.steps.entries()) {
+    const set = Object.keys(step.setVariables ?? {});
+    if (at < index) {
+      steps.set(step.name, shapeStep(typeOf(step)));
+      set.forEach(name => names.add(name));
+    } else {
+      for (const name of set) reasons.set(`vars.${name}`, at === index ? 'is set here' : 'is set later in this policy');
       // A step of this policy hides a broader one of the same name, before it ran too: names mean one thing in a policy.
       steps.delete(step.name);
       reasons.set(`steps.${step.name}`, at === index ? 'is this step itself' : 'runs later in this policy');
     }
   }
-  const names = new Set([...surroundings.vars, ...Object.keys(vars.known), ...vars.missing]);
   return createPolicyEnvironment({ params: surroundings.params, steps, vars: names, response, reasons });
 }
 
@@ -135,17 +143,22 @@ export function createStepCompiler(
 function warnOfGaps(
   references: readonly Reference[],
   field: string,
-  { context, policy, vars, report }: BodyScene,
+  { context, steps, vars, report }: BodyScene,
 ): void {
   const { surroundings } = context;
   if (surroundings === undefined) return;
-  const own = new Set(policy.spec.request.map(step => step.name));
+  const own = new Set(steps.map(({ step }) => step.name));
+  const set = new Set(steps.flatMap(({ step }) => Object.keys(step.setVariables ?? {})));
   for (const [root = '', name] of references) {
     if (name === undefined) continue;
     const lacking =
       (root === 'params' && !surroundings.commonParams.has(name)) ||
       (root === 'steps' && !own.has(name) && !surroundings.commonSteps.has(name)) ||
-      (root === 'vars' && !(name in vars.known) && !vars.missing.has(name) && !surroundings.commonVars.has(name));
+      (root === 'vars' &&
+        !(name in vars.known) &&
+        !vars.missing.has(name) &&
+        !set.has(name) &&
+        !surroundings.commonVars.has(name));
     if (!lacking) continue;
     report.warn(field, {
       problem: `reads ${root}.${name}, which some targets lack`,

@@ -1,6 +1,7 @@
 /** Compiled steps: closed unions, everything that can be done at load is done. */
 import type { ObjectKey } from '../api/object.ts';
-import type { BodyRewrite, CertificateIdentity } from '../api/kinds/steps.ts';
+import type { BodyRewrite } from '../api/kinds/flow-steps.ts';
+import type { CertificateIdentity } from '../api/kinds/steps.ts';
 import type { AddressFilter } from './address-filter.ts';
 import type { Expression, Template } from './expression.ts';
 import type { DeviceServicePlan, Origin } from './model.ts';
@@ -13,6 +14,19 @@ export interface StepHead {
   readonly when?: Expression;
   /** S6: its target was widened to the whole Api; it must pass but does not count as authentication. */
   readonly widened: boolean;
+  /** Of a step within a choose: it runs only if that one took this branch. */
+  readonly branch?: Branch;
+}
+
+/** Which choose; the same object in every step of it. */
+export interface Choice {
+  readonly name: string;
+}
+
+export interface Branch {
+  readonly choice: Choice;
+  /** Place of the branch; `otherwise` is the one after the last condition. */
+  readonly at: number;
 }
 
 export type CompiledStep = StepHead & StepBody;
@@ -29,6 +43,9 @@ export type StepBody =
   | { readonly type: 'requireHeader'; readonly requireHeader: CompiledRequireHeader }
   | { readonly type: 'setHeaders'; readonly setHeaders: readonly CompiledHeaderSetting[] }
   | { readonly type: 'removeHeaders'; readonly removeHeaders: readonly string[] }
+  | { readonly type: 'cors'; readonly cors: CompiledCors }
+  | { readonly type: 'setVariables'; readonly variables: readonly CompiledVariable[] }
+  | { readonly type: 'choose'; readonly choose: CompiledChoose }
   | { readonly type: 'respond'; readonly respond: CompiledRespond }
   /** A policy that is invalid and has no last good generation (S6): always 503 PolicyInvalid. */
   | { readonly type: 'invalid' };
@@ -121,6 +138,30 @@ export interface CompiledRespond {
   readonly body: Template;
 }
 
+export interface CompiledChoose {
+  readonly choice: Choice;
+  /** In order; the steps of the branches stand behind it in the pipeline. */
+  readonly conditions: readonly Expression[];
+  /** There is a branch for when none is true. */
+  readonly otherwise: boolean;
+}
+
+export interface CompiledVariable {
+  readonly name: string;
+  readonly value: Template;
+}
+
+export interface CompiledCors {
+  readonly origins: ReadonlySet<string> | 'any';
+  /** Lists as they are sent; absent: none. */
+  readonly methods: string | undefined;
+  readonly headers: string | undefined;
+  readonly expose: string | undefined;
+  readonly credentials: boolean;
+  /** Seconds. */
+  readonly maxAge: string;
+}
+
 /** Response steps narrowest first (S3). Static parts are merged when the policy loads. */
 export interface ResponsePlan {
   readonly steps: readonly CompiledResponseStep[];
@@ -134,7 +175,16 @@ export type ResponseStepBody =
   | { readonly type: 'hideBackend'; readonly hideBackend: CompiledHideBackend }
   | { readonly type: 'setHeaders'; readonly setHeaders: readonly CompiledHeaderSetting[] }
   | { readonly type: 'removeHeaders'; readonly removeHeaders: readonly string[] }
+  | { readonly type: 'replaceText'; readonly replaceText: CompiledReplaceText }
+  | { readonly type: 'choose'; readonly choose: CompiledChoose }
   | { readonly type: 'respond'; readonly respond: CompiledRespond };
+
+/** Texts in UTF-8, one character a byte. */
+export interface CompiledReplaceText {
+  readonly from: string;
+  readonly to: string;
+  readonly bodies: BodyRewrite;
+}
 
 export interface CompiledHideBackend {
   /** Lower-case names; a trailing `*` is a prefix (x-envoy-*). Built-in list, plus removeHeaders, less keepHeaders. */

@@ -122,7 +122,7 @@ export function rememberAnswer({ permit, upstream, exchange }: AppExchange, head
 /** Whether the request has no part in what becomes of this answer's head. */
 function dependsOnAnswerOnly({ pipeline }: Route, { lower, values }: ResponseHead): boolean {
   return pipeline.response.steps.every(step => {
-    if (step.when !== undefined) return false;
+    if (step.when !== undefined || step.branch !== undefined) return false;
     switch (step.type) {
       case 'removeHeaders':
         return true;
@@ -133,6 +133,8 @@ function dependsOnAnswerOnly({ pipeline }: Route, { lower, values }: ResponseHea
         return !lower.some(
           (name, at) => REWRITTEN_HEADERS.has(name) && mayNameBackend(step.hideBackend.from, values[at] ?? ''),
         );
+      case 'replaceText':
+      case 'choose':
       case 'respond':
         return false;
     }

@@ -243,18 +243,20 @@ export class Answer implements BodySink {
   #end(): void {
     const [head, plan] = [this.#head, this.#plan];
     if (this.#toApp.upstream === undefined || head === undefined || plan === undefined) return;
-    if (this.#rewriter !== undefined) this.#writeRewritten(head, plan, this.#rewriter);
+    if (this.#rewriter !== undefined && !this.#writeRewritten(head, plan, this.#rewriter)) return this.#broken();
     this.#flush();
     this.#toApp.answered(head, !this.#leftover && head.framing.kind !== 'until-close', this.#close);
   }
 
-  #writeRewritten(head: ResponseHead, plan: AnswerPlan, rewriter: BodyRewriter): void {
+  #writeRewritten(head: ResponseHead, plan: AnswerPlan, rewriter: BodyRewriter): boolean {
     const text = rewriter.rewritten();
+    if (text === undefined) return false;
     this.#framing = { kind: 'length', length: text.length };
     this.#close = this.#exchange.mustClose();
     this.started = true;
     this.#exchange.bytesOut += text.length - rewriter.size;
     this.#write(this.#render(head, plan) + text);
+    return true;
   }
 }
 

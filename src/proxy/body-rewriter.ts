@@ -25,7 +25,8 @@ export class BodyRewriter {
     return this.size <= this.#plan.maxBytes;
   }
 
-  rewritten(): string {
+  /** Undefined: it would grow too large. */
+  rewritten(): string | undefined {
     return this.#plan.rewrite(Buffer.concat(this.pieces, this.size).toString('latin1', 0, this.size));
   }
 }

@@ -10,12 +10,13 @@ import {
   map,
   object,
   optional,
-  quantity,
   required,
   string,
   unbuilt,
   type Infer,
+  type Schema,
 } from '../schema.ts';
+import { corsStep, replaceTextStep, REWRITTEN, setVariablesStep } from './flow-steps.ts';
 import { celExpression, headerName, memberName, objectName, queryName, settableHeader, template } from './shared.ts';
 import { subscriptionStep } from './caller-steps.ts';
 import { ipFilterStep } from './traffic-steps.ts';
@@ -489,40 +490,7 @@ export const respondStep = object({
 });
 export type RespondStep = Infer<typeof respondStep>;
 
-const bodies = object({
-  mediaTypes: required(
-    list(
-      string({
-        minLength: 1,
-        maxLength: 128,
-        pattern: '^[A-Za-z0-9!#$&^_.+-]+/([A-Za-z0-9!#$&^_.+-]+|\\*)$',
-        patternText: 'a media type such as application/json or text/*',
-      }),
-      {
-        description: 'Media types of bodies that are rewritten; text/* is allowed.',
-        example: ['application/json'],
-        minItems: 1,
-        maxItems: 32,
-        set: true,
-      },
-    ),
-  ),
-  maxBytes: defaulted(
-    quantity({
-      minimumBytes: 1,
-      maximumBytes: 67108864,
-      description: 'Largest body that is rewritten, in bytes; it is held in memory.',
-    }),
-    '1Mi',
-  ),
-  onOversize: defaulted(
-    enumeration(['Fail', 'Pass'], {
-      description: 'What becomes of a larger body: Fail (502 AppProtocolError) or Pass (unchanged).',
-    }),
-    'Fail',
-  ),
-});
-export type BodyRewrite = Infer<typeof bodies>;
+const bodies = object(REWRITTEN);
 
 export const hideBackendStep = object({
   removeHeaders: defaulted(
@@ -586,6 +554,34 @@ export const hideBackendStep = object({
 });
 export type HideBackendStep = Infer<typeof hideBackendStep>;
 
+/** Branches of steps; `steps` are those of the place, but for choose itself. */
+const chooseBetween = <S>(step: Schema<S>) => {
+  const steps = (description: string) => list(step, { description, minItems: 1, maxItems: 16, key: 'name' });
+  return object(
+    {
+      when: required(
+        list(
+          object({
+            condition: required({
+              ...celExpression,
+              description: 'CEL, of type bool; one that fails is like a when that fails.',
+              example: "'tier' in jwt.claims",
+            }),
+            steps: required(
+              steps('Steps of this branch, in order; their names are unique in the policy, like all others.'),
+            ),
+          }),
+          { description: 'Branches in order: the first whose condition is true runs.', minItems: 1, maxItems: 16 },
+        ),
+      ),
+      otherwise: optional(
+        steps('Steps that run when no condition is true. Absent: nothing happens then, and nobody is authenticated.'),
+      ),
+    },
+    { description: 'The first branch whose condition is true, or otherwise.', compact: true },
+  );
+};
+
 const when = {
   ...celExpression,
   description:
@@ -613,54 +609,79 @@ const REQUEST_STEPS = [
   'respond',
 ] as const;
 
+const REQUEST_FIELDS = {
+  name: required({ ...memberName, description: 'The step’s name; logs, metrics and explain say policy/step.' }),
+  when: optional(when),
+  ...AUTHENTICATION,
+  anyOf: optional(
+    list(alternative, {
+      description:
+        'Authentication steps in order of preference; the first that passes wins, and a bad credential does not spoil a good one.',
+      minItems: 1,
+      maxItems: 16,
+    }),
+  ),
+  deviceAuth: optional(
+    describe(deviceAuthStep, 'Asks a DeviceAuthService whether certificate and device belong together; needs cert.'),
+  ),
+  authorize: optional(describe(authorizeStep, 'CEL rules on what is known by now.')),
+  ipFilter: optional(describe(ipFilterStep, 'Source addresses (source.ip) that may pass, or may not.')),
+  rateLimit: optional(describe(rateLimitStep, 'A rate per key (GCRA), with a burst of calls.')),
+  quota: optional(unbuilt('the step quota is not built yet', { description: 'Calls in a fixed window.' })),
+  requireHeader: optional(describe(requireHeaderStep, 'A header that must be there; no authentication.')),
+  concurrency: optional(unbuilt('the step concurrency is not built yet', { description: 'Requests open at once.' })),
+  cors: optional(
+    describe(
+      corsStep,
+      'Answers preflights of browsers before any other step, and tells them which pages may read answers.',
+    ),
+  ),
+  setHeaders: optional(describe(setHeadersStep, 'Headers set on what is forwarded to the app.')),
+  removeHeaders: optional(describe(removeHeadersStep, 'Headers removed from what is forwarded, all occurrences.')),
+  setVariables: optional(setVariablesStep),
+  respond: optional(describe(respondStep, 'Answers instead of the app, after all sealed steps that can deny.')),
+};
+
+const innerRequestStep = object(REQUEST_FIELDS, {
+  exactlyOneOf: [REQUEST_STEPS.filter(name => name !== 'choose')],
+});
+
 export const requestStep = object(
-  {
-    name: required({ ...memberName, description: 'The step’s name; logs, metrics and explain say policy/step.' }),
-    when: optional(when),
-    ...AUTHENTICATION,
-    anyOf: optional(
-      list(alternative, {
-        description:
-          'Authentication steps in order of preference; the first that passes wins, and a bad credential does not spoil a good one.',
-        minItems: 1,
-        maxItems: 16,
-      }),
-    ),
-    deviceAuth: optional(
-      describe(deviceAuthStep, 'Asks a DeviceAuthService whether certificate and device belong together; needs cert.'),
-    ),
-    authorize: optional(describe(authorizeStep, 'CEL rules on what is known by now.')),
-    ipFilter: optional(describe(ipFilterStep, 'Source addresses (source.ip) that may pass, or may not.')),
-    rateLimit: optional(describe(rateLimitStep, 'A rate per key (GCRA), with a burst of calls.')),
-    quota: optional(unbuilt('the step quota is not built yet', { description: 'Calls in a fixed window.' })),
-    requireHeader: optional(describe(requireHeaderStep, 'A header that must be there; no authentication.')),
-    concurrency: optional(unbuilt('the step concurrency is not built yet', { description: 'Requests open at once.' })),
-    cors: optional(unbuilt('the step cors is not built yet', { description: 'Cross-origin requests of browsers.' })),
-    setHeaders: optional(describe(setHeadersStep, 'Headers set on what is forwarded to the app.')),
-    removeHeaders: optional(describe(removeHeadersStep, 'Headers removed from what is forwarded, all occurrences.')),
-    setVariables: optional(
-      unbuilt('the step setVariables is not built yet', { description: 'Values for later expressions.' }),
-    ),
-    choose: optional(unbuilt('the step choose is not built yet', { description: 'The first branch that is true.' })),
-    respond: optional(describe(respondStep, 'Answers instead of the app, after all sealed steps that can deny.')),
-  },
+  { ...REQUEST_FIELDS, choose: optional(chooseBetween(innerRequestStep)) },
   { exactlyOneOf: [REQUEST_STEPS] },
 );
+export type InnerRequestStep = Infer<typeof innerRequestStep>;
 export type RequestStep = Infer<typeof requestStep>;
 
 const RESPONSE_STEPS = ['hideBackend', 'setHeaders', 'removeHeaders', 'replaceText', 'choose', 'respond'] as const;
 
+const RESPONSE_FIELDS = {
+  name: required({ ...memberName, description: 'The step’s name; logs, metrics and explain say policy/step.' }),
+  when: optional({ ...when, description: 'CEL, of type bool; false skips the step. One that fails is 502.' }),
+  hideBackend: optional(describe(hideBackendStep, 'Hides what runs behind: headers, hosts, error bodies.')),
+  setHeaders: optional(describe(setHeadersStep, 'Headers set on the app’s answer.')),
+  removeHeaders: optional(describe(removeHeadersStep, 'Headers removed from the app’s answer, all occurrences.')),
+  replaceText: optional(
+    describe(
+      replaceTextStep,
+      'Replaces text in bodies. The app is asked for identity encoding; an encoded or ranged answer is then 502.',
+    ),
+  ),
+  respond: optional(
+    describe(
+      respondStep,
+      'Replaces the app’s answer: later steps of this and narrower policies do not run, those of broader scopes run on it.',
+    ),
+  ),
+};
+
+const innerResponseStep = object(RESPONSE_FIELDS, {
+  exactlyOneOf: [RESPONSE_STEPS.filter(name => name !== 'choose')],
+});
+
 export const responseStep = object(
-  {
-    name: required({ ...memberName, description: 'The step’s name; logs, metrics and explain say policy/step.' }),
-    when: optional({ ...when, description: 'CEL, of type bool; false skips the step. One that fails is 502.' }),
-    hideBackend: optional(describe(hideBackendStep, 'Hides what runs behind: headers, hosts, error bodies.')),
-    setHeaders: optional(describe(setHeadersStep, 'Headers set on the app’s answer.')),
-    removeHeaders: optional(describe(removeHeadersStep, 'Headers removed from the app’s answer, all occurrences.')),
-    replaceText: optional(unbuilt('the step replaceText is not built yet', { description: 'Text in bodies.' })),
-    choose: optional(unbuilt('the step choose is not built yet', { description: 'The first branch that is true.' })),
-    respond: optional(describe(respondStep, 'Replaces the app’s answer.')),
-  },
+  { ...RESPONSE_FIELDS, choose: optional(chooseBetween(innerResponseStep)) },
   { exactlyOneOf: [RESPONSE_STEPS] },
 );
+export type InnerResponseStep = Infer<typeof innerResponseStep>;
 export type ResponseStep = Infer<typeof responseStep>;

@@ -168,7 +168,7 @@ function sightOf(steps: readonly CompiledStep[]): ReadonlyMap<Origin, Sight> {
     const broader = steps.filter(({ origin: from }) => !from.audit && rankOf(from) < rankOf(viewer));
     const nearestLast = broader.toSorted((a, b) => rankOf(a.origin) - rankOf(b.origin));
     const own = steps.filter(({ origin: from }) => from === viewer);
-    return [viewer, { steps: new Map([...nearestLast, ...own].map(one => [one.name, one])), vars: {} }];
+    return [viewer, { steps: new Map([...nearestLast, ...own].map(one => [one.name, one])), vars: {}, layers: [] }];
   });
   return new Map(sight);
 }
