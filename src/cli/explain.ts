@@ -1,8 +1,7 @@
 /** `sallyport explain FILE… --request 'POST https://…'`: the decision step by step, by the evaluator of the data path. */
 import { isIP } from 'node:net';
 import type { Violation } from '../api/violation.ts';
-import type { Verdict } from '../decision/verdict.ts';
-import { judge } from '../decision/judge.ts';
+import { judgeMatched, matchRequest } from '../decision/judge-request.ts';
 import { refuse } from '../decision/refuse.ts';
 import { createTrace } from '../decision/trace.ts';
 import type { ErrorsPlan } from '../policy/model.ts';
@@ -27,7 +26,7 @@ import {
 } from './explain-input.ts';
 import { renderExplanation, type Explanation } from './explain-report.ts';
 import { describeMiss } from './explain-miss.ts';
-import { findRoute, isDeaf, listListeners, listWorkloads, type Found } from '../policy-tests/find-route.ts';
+import { findRouteFor, isDeaf, listListeners, listWorkloads, type Found } from '../policy-tests/find-route.ts';
 import { EXIT, type Io, type RunCommand } from './io.ts';
 import {
   choiceOption,
@@ -132,11 +131,12 @@ async function explain(flags: Asked, paths: readonly string[], io: Io): Promise<
   reportErrors(resources.violations, io);
   if (!resources.complete) return EXIT.unavailable;
   const workloads = listWorkloads(resources.objects, { namespace, labels: flags['workload-labels'] });
-  const found = findRoute(listListeners(resources, workloads), flags.request);
+  const headers = await collectHeaders(flags, io);
+  const found = findRouteFor(listListeners(resources, workloads), flags.request, makeHeaders(headers));
   reportErrors(found?.snapshot.violations ?? [], io);
   const miss = describeMiss(resources, workloads, flags.request, found);
   const about = { request: flags.request.text, port: found?.port, match: found?.match, miss };
-  const explanation = { ...about, ...(await decideAs(flags, resources, found, io)) };
+  const explanation = { ...about, ...(await decideAs({ ...flags, headers }, resources, found, io)) };
   renderExplanation(explanation, flags.output, io);
   return explanation.verdict.verdict === 'Deny' ? EXIT.negative : EXIT.ok;
 }
@@ -146,11 +146,12 @@ function reportErrors(problems: readonly Violation[], io: Io): void {
   for (const problem of problems) if (problem.severity === 'error') io.stderr.write(`${formatProblem(problem)}\n`);
 }
 
+type Asking = Asked & { readonly headers: readonly HeaderLine[] };
 type Decision = Pick<Explanation, 'verdict' | 'trace' | 'notes'>;
 
 const TLS_ONLY = 'the port speaks TLS only, so it closes the connection without an answer; write https://';
 
-async function decideAs(flags: Asked, resources: Resources, found: Found | undefined, io: Io): Promise<Decision> {
+async function decideAs(flags: Asking, resources: Resources, found: Found | undefined, io: Io): Promise<Decision> {
   const { request } = flags;
   const now = flags.now ?? Date.now();
   const { path, reason } = request.target;
@@ -162,15 +163,18 @@ async function decideAs(flags: Asked, resources: Resources, found: Found | undef
     const told = found?.match.kind === 'refused' ? found.match.reason : 'OperationNotFound';
     return { verdict: refuse(reason ?? told, errors), trace: [], notes: [] };
   }
-  const { snapshot, match } = found;
-  const lines = await collectHeaders(flags, io);
-  const view = createView(flags, found, path, lines);
+  const { snapshot, listener } = found;
+  const view = createView(flags, found, path, flags.headers);
   const notes: string[] = [];
   const given = await collectEvidence(flags, io, { snapshot, resources, view, now, note: text => notes.push(text) });
   const trace = createTrace(() => performance.now() * 1000);
-  const { route, params } = match;
+  const matched = matchRequest(listener.match, view, snapshot.reservedHeaders, { now, trace });
+  if (matched.kind === 'refused') {
+    const { reason: told, errors } = matched.match;
+    return { verdict: refuse(told, errors), trace: [], notes };
+  }
   const evidence = createOfflineEvidence(given);
-  const verdict: Verdict = await judge(route, params, view, snapshot.reservedHeaders, evidence, { now, trace });
+  const verdict = await judgeMatched(matched, view, snapshot.reservedHeaders, evidence, { now, trace });
   return { verdict, trace: trace.entries, notes };
 }
 

@@ -1,5 +1,6 @@
 /** What a client is told: denials as problem documents (RFC 9457), challenges (RFC 6750, RFC 9110), and `respond`. */
 import { REASONS, type Reason } from '../api/reasons.ts';
+import { addCors } from './cors-step.ts';
 import type { Challenge, Denial, Respond } from './verdict.ts';
 
 const PROBLEMS = 'https://sallyport.dev/problems/';
@@ -116,10 +117,9 @@ export interface RenderedAnswer {
 
 function headersOf(denial: Denial, status: number, realm: string): [string, string][] {
   const headers: [string, string][] = [];
-  for (const { name, value } of denial.errorHeaders) {
-    if (!OWN_HEADERS.has(name.toLowerCase())) headers.push([name, value]);
-  }
-  for (const { name, value } of denial.responseHeaders) headers.push([name, value]);
+  const lines = denial.errorHeaders.filter(({ name }) => !OWN_HEADERS.has(name.toLowerCase()));
+  for (const { name, value } of addCors([...lines, ...denial.responseHeaders], denial.cors))
+    headers.push([name, value]);
   for (const challenge of challengesAt(denial, status)) {
     headers.push(['WWW-Authenticate', renderChallenge(challenge, realm, denial.errors.includeReason)]);
   }
@@ -134,7 +134,7 @@ export function renderDenial(
 ): RenderedAnswer {
   const requestId: [string, string] = ['X-Request-Id', about.requestId];
   if (verdict.verdict === 'Respond') {
-    const lines = [...verdict.headers, ...verdict.responseHeaders];
+    const lines = addCors([...verdict.headers, ...verdict.responseHeaders], verdict.cors);
     const headers = lines.map(({ name, value }): [string, string] => [name, value]);
     return { status: verdict.status, headers: [...headers, requestId], body: verdict.body };
   }

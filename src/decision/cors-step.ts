@@ -1,7 +1,8 @@
 /** The step `cors` (S3): answers say which pages may read them. Preflights are preflight.ts. */
-import { findAll } from '../http/head.ts';
+import { findAll, type HeaderFields } from '../http/head.ts';
 import type { RequestView } from '../policy/request.ts';
 import type { CompiledCors, CompiledStep } from '../policy/steps.ts';
+import type { HeaderValues } from './edits.ts';
 import type { Run } from './run.ts';
 import type { CorsAnswer, HeaderLine } from './verdict.ts';
 
@@ -31,8 +32,8 @@ export function decideCors(run: Run, step: CompiledStep, cors: CompiledCors): un
   run.cors = { lines, varies: variesByOrigin(cors) };
 }
 
-/** Headers of an app's answer that speak of other origins: ours stand instead. */
-export const CORS_HEADERS = [
+/** Headers that speak of other origins: ours stand instead of the app's and the policy's own. */
+const CORS_HEADERS: ReadonlySet<string> = new Set([
   'access-control-allow-origin',
   'access-control-allow-credentials',
   'access-control-expose-headers',
@@ -40,14 +41,28 @@ export const CORS_HEADERS = [
   'access-control-allow-headers',
   'access-control-max-age',
   'access-control-allow-private-network',
-] as const;
+]);
 
-/** Lines for an answer of our own. */
-export const linesOfCors = ({ lines, varies }: CorsAnswer): readonly HeaderLine[] =>
-  varies ? [...lines, { name: 'Vary', value: 'Origin' }] : lines;
+/** Lines of an answer of our own, with what a `cors` step has settled. */
+export function addCors(lines: readonly HeaderLine[], cors: CorsAnswer | undefined): readonly HeaderLine[] {
+  if (cors === undefined) return lines;
+  const others = lines.filter(({ name }) => !CORS_HEADERS.has(name.toLowerCase()));
+  return [...others, ...cors.lines, ...(cors.varies ? [{ name: 'Vary', value: 'Origin' }] : [])];
+}
 
-/** `Vary` of an answer with what it says already. */
-export function addVary(values: readonly string[]): readonly string[] {
-  const names = values.flatMap(value => value.split(',')).map(name => name.trim().toLowerCase());
-  return names.includes('origin') || names.includes('*') ? values : [...values, 'Origin'];
+/** The same for an answer of the app: `edits` as ResponseEdits has them, `received` its own headers. */
+export function editCors(
+  edits: Map<string, HeaderValues>,
+  { lines, varies }: CorsAnswer,
+  received: HeaderFields,
+): void {
+  for (const lower of CORS_HEADERS) {
+    if (received.lower.includes(lower) || edits.has(lower)) edits.set(lower, { name: lower, values: [] });
+  }
+  for (const { name, value } of lines) edits.set(name.toLowerCase(), { name, values: [value] });
+  if (!varies) return;
+  const told = edits.get('vary')?.values ?? findAll(received, 'vary');
+  const names = told.flatMap(value => value.split(',')).map(name => name.trim().toLowerCase());
+  if (!names.includes('origin') && !names.includes('*'))
+    edits.set('vary', { name: 'Vary', values: [...told, 'Origin'] });
 }

@@ -10,7 +10,7 @@ import { Run, type DecideContext } from './run.ts';
 import type { HeaderLine, Respond } from './verdict.ts';
 
 /** The method that a browser asks leave for; undefined: this is no preflight. */
-export function readPreflight({ method, headers }: RequestView): string | undefined {
+export function readPreflight({ method, headers }: Pick<RequestView, 'method' | 'headers'>): string | undefined {
   if (method !== 'OPTIONS') return undefined;
   const [origin, another] = findAll(headers, 'origin');
   const [asked, more] = findAll(headers, 'access-control-request-method');

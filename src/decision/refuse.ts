@@ -6,7 +6,7 @@ import type { RequestView } from '../policy/request.ts';
 import { EMPTY_RECORD } from './cel-value.ts';
 import { challengesFor } from './objection.ts';
 import { requestBinding } from './request-binding.ts';
-import type { Denial, HeaderLine } from './verdict.ts';
+import type { CorsAnswer, Denial, HeaderLine } from './verdict.ts';
 
 const NO_NAMES: ReadonlySet<string> = new Set();
 const NO_LINES: readonly HeaderLine[] = [];
@@ -66,6 +66,8 @@ export interface RefuseExtras {
   /** Seconds. */
   readonly retryAfter?: number;
   readonly message?: string;
+  /** Of the permit that came to nothing. */
+  readonly cors?: CorsAnswer | undefined;
 }
 
 /**
@@ -73,7 +75,7 @@ export interface RefuseExtras {
  * namespace scope, or after a permit (502, 504) with the route's.
  */
 export function refuse(reason: Reason, errors: ErrorsPlan, extras: RefuseExtras = {}): Denial {
-  const { request, now = 0, route, retryAfter, message } = extras;
+  const { request, now = 0, route, retryAfter, message, cors } = extras;
   const credentials = route?.pipeline.credentialHeaders ?? NO_NAMES;
   const bindings = () =>
     request && errorBindings(requestBinding(request, { credentials, reserved: NO_NAMES }, now), EMPTY_PARAMS, request);
@@ -85,6 +87,7 @@ export function refuse(reason: Reason, errors: ErrorsPlan, extras: RefuseExtras 
     errorHeaders: renderErrorHeaders(errors, bindings),
     auditDenials: [],
     responseHeaders: [],
+    cors,
     ...(route === undefined ? {} : { route }),
     ...(retryAfter === undefined ? {} : { retryAfter }),
     ...(message === undefined ? {} : { message }),

@@ -1,5 +1,7 @@
 /** Which Api and operation of the manifests would serve a request, by the same match tables as the data path. */
 import type { ObjectOfKind } from '../api/kinds/index.ts';
+import { readPreflight } from '../decision/preflight.ts';
+import type { HeaderFields } from '../http/head.ts';
 import { createLookup } from '../material/material.ts';
 import { compileSnapshot } from '../policy/compile.ts';
 import type { ListenerPlan, Match, Snapshot } from '../policy/model.ts';
@@ -81,6 +83,19 @@ export function listListeners(resources: Resources, workloads: readonly Workload
       port: names.get(listener.port) ?? listener.port,
     }));
   });
+}
+
+/** As findRoute; a preflight that a `cors` step may answer is matched as the method that it asks for (P6). */
+export function findRouteFor(
+  all: readonly Candidate[],
+  line: RouteRequest,
+  headers: HeaderFields | undefined,
+): Found | undefined {
+  const asked = headers === undefined ? undefined : readPreflight({ method: line.method, headers });
+  const wanted = asked === undefined ? undefined : findRoute(all, { ...line, method: asked });
+  const isAnswered =
+    wanted?.match.kind === 'matched' && wanted.match.route.pipeline.steps.some(({ type }) => type === 'cors');
+  return isAnswered ? wanted : findRoute(all, line);
 }
 
 /**

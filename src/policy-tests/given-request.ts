@@ -97,7 +97,7 @@ export function createGivenRequest(
   };
 }
 
-const makeFields = (lines: readonly Line[]): HeaderFields => ({
+export const makeFields = (lines: readonly Line[]): HeaderFields => ({
   names: lines.map(([name]) => name),
   lower: lines.map(([name]) => name.toLowerCase()),
   values: lines.map(([, value]) => value),

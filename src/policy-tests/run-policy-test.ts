@@ -6,7 +6,7 @@ import type { ObjectOfKind } from '../api/kinds/index.ts';
 import type { PolicyTestCase } from '../api/kinds/policy-test.ts';
 import type { ObjectKey } from '../api/object.ts';
 import { renderDenial } from '../decision/challenge.ts';
-import { judge } from '../decision/judge.ts';
+import { judgeMatched, matchRequest } from '../decision/judge-request.ts';
 import { refuse } from '../decision/refuse.ts';
 import { createTrace, type TraceEntry } from '../decision/trace.ts';
 import type { Verdict } from '../decision/verdict.ts';
@@ -16,9 +16,9 @@ import type { ErrorsPlan } from '../policy/model.ts';
 import type { RequestView } from '../policy/request.ts';
 import type { Resources } from '../sources/source.ts';
 import { compareCase, type Difference, type Outcome } from './compare-case.ts';
-import { findRoute, listListeners, listWorkloads, type Candidate, type Found } from './find-route.ts';
+import { findRouteFor, listListeners, listWorkloads, type Candidate, type Found } from './find-route.ts';
 import { createGivenEvidence, resolveName } from './given-evidence.ts';
-import { createGivenRequest } from './given-request.ts';
+import { createGivenRequest, makeFields } from './given-request.ts';
 
 export type PolicyTest = ObjectOfKind<'PolicyTest'>;
 
@@ -86,13 +86,8 @@ function findForHosts(
   const hosts = request.host === undefined ? [...known.map(host => host.replace(/^\*/, 'www')), ''] : [request.host];
   const tried = hosts.flatMap(raw => {
     const host = raw.toLowerCase();
-    const found = findRoute(listeners, {
-      method: request.method,
-      scheme: 'https',
-      host,
-      port: undefined,
-      target: { path },
-    });
+    const line = { method: request.method, scheme: 'https', host, port: undefined, target: { path } } as const;
+    const found = findRouteFor(listeners, line, makeFields(Object.entries(request.headers ?? {})));
     return found === undefined ? [] : [{ ...found, host }];
   });
   return tried.find(({ match }) => match.kind === 'matched') ?? tried[0];
@@ -122,14 +117,17 @@ async function judgeCase(
     const reason = target.reason ?? refused?.reason ?? 'OperationNotFound';
     return { verdict: refuse(reason, refused?.errors ?? DEFAULT_ERRORS), policies: new Set() };
   }
-  const { snapshot, listener, match, host } = found;
-  const { pipeline } = match.route;
+  const { snapshot, listener, host } = found;
+  const { pipeline } = found.match.route;
   const issuerKey = given.token === undefined ? undefined : resolveName(test.meta.namespace, given.token.issuer);
   const scheme = listener.tls === undefined ? 'http' : 'https';
   const view = createGivenRequest(given, { pipeline, path, host, scheme, issuerKey });
   const evidence = createGivenEvidence(given, { namespace: test.meta.namespace, snapshot, now: at });
-  const verdict = await judge(match.route, match.params, view, snapshot.reservedHeaders, evidence, { now: at, trace });
-  return { verdict, view, policies: new Set(pipeline.steps.map(({ origin }) => origin.key)) };
+  const policies = new Set(pipeline.steps.map(({ origin }) => origin.key));
+  const matched = matchRequest(listener.match, view, snapshot.reservedHeaders, { now: at, trace });
+  if (matched.kind === 'refused') return { verdict: refuse(matched.match.reason, matched.match.errors), policies };
+  const verdict = await judgeMatched(matched, view, snapshot.reservedHeaders, evidence, { now: at, trace });
+  return { verdict, view, policies };
 }
 
 function describeOutcome(verdict: Verdict, view: RequestView | undefined, found: Found | undefined): Outcome {

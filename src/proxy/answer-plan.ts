@@ -2,6 +2,7 @@
 import type { Reason } from '../api/reasons.ts';
 import type { PresentedHeader } from '../credentials/credentials.ts';
 import { mayNameBackend } from '../decision/backend-hosts.ts';
+import { editCors } from '../decision/cors-step.ts';
 import { evaluateResponse, renderNeutralBody, REWRITTEN_HEADERS } from '../decision/response.ts';
 import type { Permit } from '../decision/verdict.ts';
 import { foldName } from '../http/head.ts';
@@ -30,7 +31,7 @@ export function planAnswer(toApp: AppExchange, head: ResponseHead): AnswerPlan |
   const isHidden = presented === undefined ? removes : hideTrailers(removes, presented);
   return {
     status,
-    edits: permit.responseHeaders.length === 0 ? headers : withOwnHeaders(headers, permit.responseHeaders),
+    edits: hasOwnHeaders(permit) ? withOwnHeaders(headers, permit, head) : headers,
     hiddenTrailers: ({ lower, values }) =>
       new Set(lower.filter((name, at) => isHidden(name, values[at] ?? '')).map(foldName)),
     body: body === 'Neutral' ? renderNeutralBody(status, permit.route.pipeline.errors, exchange.requestId) : body?.text,
@@ -73,14 +74,18 @@ function createSearch({ value }: PresentedHeader): (text: string) => boolean {
   return text => text.includes(secret) || text.includes(escaped);
 }
 
-/** What rateLimit steps tell the client stands instead of what the app says by the same name. */
+const hasOwnHeaders = ({ responseHeaders, cors }: Permit): boolean => responseHeaders.length > 0 || cors !== undefined;
+
+/** What rateLimit and cors steps tell the client stands instead of what the app says by the same name. */
 function withOwnHeaders(
   edits: ReadonlyMap<string, HeaderEdit>,
-  own: Permit['responseHeaders'],
+  { responseHeaders, cors }: Permit,
+  head: ResponseHead,
 ): ReadonlyMap<string, HeaderEdit> {
   const all = new Map(edits);
+  if (cors !== undefined) editCors(all, cors, head);
   const told = new Map<string, string[]>();
-  for (const { name, value } of own) {
+  for (const { name, value } of responseHeaders) {
     const values = told.get(name.toLowerCase()) ?? [];
     values.push(value);
     told.set(name.toLowerCase(), values);
@@ -106,15 +111,14 @@ export interface RememberedAnswer {
 export function recallAnswer({ permit, upstream, exchange }: AppExchange, head: ResponseHead) {
   const known = upstream?.remembered;
   if (known === undefined || known.values !== head.values || known.status !== head.status) return undefined;
-  if (known.route !== permit.route || exchange.head.method === 'HEAD' || permit.responseHeaders.length > 0)
-    return undefined;
+  if (known.route !== permit.route || exchange.head.method === 'HEAD' || hasOwnHeaders(permit)) return undefined;
   return known;
 }
 
 export function rememberAnswer({ permit, upstream, exchange }: AppExchange, head: ResponseHead, plan: AnswerPlan) {
   if (upstream === undefined) return undefined;
   const isFixed = plan.body === undefined && plan.rewrite === undefined && dependsOnAnswerOnly(permit.route, head);
-  const repeats = isFixed && permit.responseHeaders.length === 0 && exchange.head.method !== 'HEAD';
+  const repeats = isFixed && !hasOwnHeaders(permit) && exchange.head.method !== 'HEAD';
   upstream.remembered = repeats ? { values: head.values, route: permit.route, status: head.status, plan } : undefined;
   return upstream.remembered;
 }

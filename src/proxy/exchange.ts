@@ -1,7 +1,7 @@
 /** One request: judged once, then refused or forwarded; an open stream is judged again. Its clocks are fields, swept. */
 import type { ObjectKey } from '../api/object.ts';
 import type { Reason } from '../api/reasons.ts';
-import { judge } from '../decision/judge.ts';
+import { judgeMatched, matchRequest } from '../decision/judge-request.ts';
 import { refuse } from '../decision/refuse.ts';
 import type { Denial, Permit, Respond, Verdict } from '../decision/verdict.ts';
 import type { RequestHead } from '../http/message.ts';
@@ -96,11 +96,11 @@ export class Exchange implements Rejudged {
       return this.#refuse('MisdirectedRequest', errorsBeforeMatch);
     }
     if (head.path === '*') return this.#refuse('OperationNotFound', errorsBeforeMatch);
-    const match = active.plan.match(head.method, head.host, head.path);
-    if (match.kind === 'refused') return this.#refuse(match.reason, match.errors);
-    this.route = match.route;
+    const matched = matchRequest(active.plan.match, view, reservedHeaders, { now });
+    if (matched.kind === 'refused') return this.#refuse(matched.match.reason, matched.match.errors);
+    this.route = matched.match.route;
     const evidence = new RequestEvidence(client, active, { view, peer }, this);
-    const verdict = judge(match.route, match.params, view, reservedHeaders, evidence, { now });
+    const verdict = judgeMatched(matched, view, reservedHeaders, evidence, { now });
     if (!(verdict instanceof Promise)) return this.#settle(verdict, active, view);
     this.#deadline = this.startedAt + DECISION_MS;
     verdict.then(
@@ -157,8 +157,9 @@ export class Exchange implements Rejudged {
   }
 
   #deny(reason: Reason, errors: ErrorsPlan): Denial {
-    const { route, view } = this;
+    const { route, view, verdict } = this;
     return refuse(reason, errors, {
+      cors: verdict?.cors,
       now: this.client.shared.clock(),
       ...(view === undefined ? {} : { request: view }),
       ...(route === undefined ? {} : { route }),

@@ -107,9 +107,9 @@ metadata: {name: a, namespace: shop}
 spec:
   request:
   - name: browsers
-    cors: {allowOrigins: ["https://a.example"]}
+    quota: {calls: 1}
 `,
-      'file.yaml:7:spec.request[0].cors: the step cors is not built yet, remove it',
+      'file.yaml:7:spec.request[0].quota: the step quota is not built yet, remove it',
     ],
     'a scope of limits that is not built yet': [
       manifest`
