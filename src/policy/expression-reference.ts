@@ -62,7 +62,7 @@ const MEANINGS: Readonly<Record<string, string>> = {
   'caller.id':
     'Subject of the token; of a certificate its CN, else its first URI, DNS name, e-mail or IP address, else its SHA-256; the name of the subscription.',
   params: 'Name to value of the path parameters of the operation: `params.deviceId`. Decoded once.',
-  vars: 'Name to text of the policy’s variables; else those of the nearest broader policy.',
+  vars: 'Name to text of the policy’s variables, and of what its setVariables steps have set by now; else those of the nearest broader policy.',
   'response.status': 'Status of the app’s answer.',
   'response.headers': 'Its headers, like request.headers.',
   deviceId: 'The step’s deviceId, rendered.',

@@ -190,7 +190,8 @@ function seeFrom(group: Group, groups: readonly Group[], before: readonly Group[
     origin,
     vars: member.policy.body?.vars ?? {},
   }));
-  const vars = Object.assign(Object.create(null) as Record<string, string>, ...layers.map(layer => layer.vars));
+  const vars = Object.create(null) as Record<string, string>;
+  for (const layer of layers) Object.assign(vars, layer.vars);
   for (const other of broaderOf(before)) for (const step of other.steps) steps.set(step.name, step);
   for (const step of group.steps) steps.set(step.name, step);
   return { steps, vars: Object.freeze(vars), layers };

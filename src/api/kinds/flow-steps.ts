@@ -154,7 +154,7 @@ export const REWRITTEN = {
     'Fail',
   ),
 };
-const bodyRewrite = object(REWRITTEN);
+export const bodyRewrite = object(REWRITTEN);
 export type BodyRewrite = Infer<typeof bodyRewrite>;
 
 export const replaceTextStep = object({

@@ -16,7 +16,7 @@ import {
   type Infer,
   type Schema,
 } from '../schema.ts';
-import { corsStep, replaceTextStep, REWRITTEN, setVariablesStep } from './flow-steps.ts';
+import { bodyRewrite, corsStep, replaceTextStep, setVariablesStep } from './flow-steps.ts';
 import { celExpression, headerName, memberName, objectName, queryName, settableHeader, template } from './shared.ts';
 import { subscriptionStep } from './caller-steps.ts';
 import { ipFilterStep } from './traffic-steps.ts';
@@ -490,8 +490,6 @@ export const respondStep = object({
 });
 export type RespondStep = Infer<typeof respondStep>;
 
-const bodies = object(REWRITTEN);
-
 export const hideBackendStep = object({
   removeHeaders: defaulted(
     list(settableHeader, {
@@ -541,7 +539,7 @@ export const hideBackendStep = object({
     ),
   ),
   bodies: optional({
-    ...bodies,
+    ...bodyRewrite,
     description:
       'Bodies in which hosts are rewritten too. The app is asked for identity encoding; an encoded or ranged answer is then 502.',
   }),
