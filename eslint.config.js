@@ -23,7 +23,7 @@ const FLOORS = {
   sources: { folders: ['api', 'policy', 'telemetry', 'material', 'kube'] },
   'policy-tests': { folders: ['api', 'http', 'x509', 'policy', 'decision', 'telemetry', 'material', 'sources'] },
   convert: { folders: ['api', 'policy'] },
-  injector: { folders: ['api', 'policy', 'telemetry', 'material', 'kube', 'interception', 'sources'] },
+  injector: { folders: ['api', 'x509', 'policy', 'telemetry', 'material', 'kube', 'interception', 'sources'] },
   controller: {
     folders: [
       'api',

@@ -29,6 +29,8 @@ export const FIELD_MANAGER = 'sallyport-controller';
 export const SIDECAR_ROLE = 'sallyport-sidecar';
 /** ConfigMap (`ca.crt`) of opted-in namespaces; Secret in the controller’s own. */
 export const MESH_CA = 'sallyport-mesh-ca';
+/** Secret with the roots of what the controller serves: webhooks, and material for sidecars. */
+export const SERVING_CA = 'sallyport-serving-ca';
 
 /** The command in the image, found by its PATH. */
 export const PROGRAM = 'sallyport';
