@@ -37,6 +37,8 @@ const HELP = `npm run cluster -- COMMAND [--name NAME] [--control-plane]
 `;
 
 const DEFAULT_NAME = 'sallyport';
+/** It becomes part of paths, and of names of control groups. */
+const NAME = /^[a-z0-9][a-z0-9-]{0,29}$/;
 const EXIT = { ok: 0, failed: 1, usage: 64 } as const;
 
 interface Options {
@@ -52,6 +54,8 @@ async function main([command = 'help', ...rest]: readonly string[]): Promise<num
     args: [...own],
     options: { name: { type: 'string' }, 'control-plane': { type: 'boolean' } },
   });
+  if (values.name !== undefined && !NAME.test(values.name))
+    throw new Error('--name takes a-z, 0-9 and -, up to 30 of them');
   const options: Options = {
     name: values.name ?? DEFAULT_NAME,
     level: values['control-plane'] === true ? 'control-plane' : 'node',

@@ -1,6 +1,7 @@
 /** The control groups of a node's pods: one below the root of every hierarchy, named after the cluster. */
-import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { pause } from './process-mark.ts';
 
 const ROOT = '/sys/fs/cgroup';
 
@@ -18,10 +19,13 @@ export function createControlGroups(cluster: string): void {
     writeFileSync(join(group, 'cgroup.subtree_control'), enable);
 }
 
-/** All processes in them must have ended. */
+/** The processes in them must have been killed; they are given a moment to be gone. */
 export function removeControlGroups(cluster: string): void {
   for (const hierarchy of listHierarchies()) removeTree(join(hierarchy, nameControlGroup(cluster)));
 }
+
+const TRIES = 250;
+const PAUSE_MS = 20;
 
 function isUnified(): boolean {
   return listEntries(ROOT).includes('cgroup.controllers');
@@ -33,11 +37,13 @@ function listHierarchies(): readonly string[] {
 
 /** A control group is removed by rmdir alone: its files are no files. */
 function removeTree(group: string): void {
-  for (const child of listFolders(group)) removeTree(child);
-  try {
-    rmdirSync(group);
-  } catch {
-    // There was none in this hierarchy.
+  for (let attempt = 0; attempt < TRIES && existsSync(group); attempt++) {
+    for (const child of listFolders(group)) removeTree(child);
+    try {
+      rmdirSync(group);
+    } catch {
+      pause(PAUSE_MS); // a process in it has not quite ended
+    }
   }
 }
 

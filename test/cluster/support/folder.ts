@@ -2,7 +2,17 @@
  * A cluster's folder: certificates, data, logs and `cluster.json`, which says what has to be stopped. Several stand side by
  * side, each with a name of its own.
  */
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import type { Level } from '../../../cluster/parts.ts';
@@ -39,14 +49,25 @@ export function locateClusters(): string {
 export function createFolder(name: string, level: Level): ClusterFolder {
   removeStale();
   const path = join(locateClusters(), name);
-  mkdirSync(locateClusters(), { recursive: true, mode: 0o700 });
+  provideHome();
+  // With its record from the first moment on: without one nobody could tell what it is.
+  const unnamed = mkdtempSync(join(locateClusters(), '.new-'));
+  writeRecord(unnamed, { level, owner: markProcess(process.pid), processes: [], data: [], made: [] });
   try {
-    mkdirSync(path, { mode: 0o700 });
+    renameSync(unnamed, path);
   } catch (cause) {
+    rmSync(unnamed, { recursive: true });
     throw new Error(`the cluster ${name} exists: \`npm run cluster -- down --name ${name}\` removes it`, { cause });
   }
-  writeRecord(path, { level, owner: markProcess(process.pid), processes: [], data: [], made: [] });
   return openAt(path);
+}
+
+/** @throws Error when somebody else has made the folder: what root writes there would be theirs to read and to replace. */
+function provideHome(): void {
+  mkdirSync(locateClusters(), { recursive: true, mode: 0o700 });
+  const { uid, mode } = lstatSync(locateClusters());
+  if (uid !== process.getuid?.() || (mode & 0o022) !== 0)
+    throw new Error(`${locateClusters()} belongs to somebody else: remove it, or set TMPDIR to a folder of your own`);
 }
 
 /** Undefined when there is no cluster of that name. */

@@ -24,7 +24,7 @@ export function killAll(marks: readonly ProcessMark[], withinMs = 10_000): void 
 }
 
 /** Blocks: it is used where a process is about to exit too. */
-function pause(ms: number): void {
+export function pause(ms: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }
 
