@@ -18,7 +18,12 @@ const PROGRAM = process.env['SCENARIO_PROGRAM'] ?? fileURLToPath(new URL('../../
 export type Files = Readonly<Record<string, readonly Manifest[] | string | null>>;
 
 export interface SidecarOptions {
-  readonly manifests: Files;
+  /** Default: none. */
+  readonly manifests?: Files;
+  /** Arguments in the place of `--config`, `--namespace` and `--workload-labels`: another source than files. */
+  readonly source?: readonly string[];
+  /** Further environment variables. */
+  readonly env?: Readonly<Record<string, string>>;
   /** Port of the app; absent: every Api has app.url. */
   readonly app?: number;
   /** `HOST[:PORT]` → port on the loopback. */
@@ -169,7 +174,7 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
   for (let attempt = 1; ; attempt++) {
     const sidecar = await spawnSidecar(options);
     try {
-      await waitForStart(sidecar, options.until ?? 'ready');
+      await waitForStart(sidecar, options.until ?? 'ready', options.source === undefined);
       return sidecar;
     } catch (error) {
       const { output } = sidecar;
@@ -184,17 +189,17 @@ async function spawnSidecar(options: SidecarOptions): Promise<Sidecar> {
   const folder = await mkdtemp(join(tmpdir(), 'sallyport-scenario-'));
   const manifests = join(folder, 'manifests');
   await mkdir(manifests);
-  await writeFiles(manifests, options.manifests);
+  await writeFiles(manifests, options.manifests ?? {});
   if (options.mesh !== undefined) await writeMesh(folder, options.mesh);
   const ports = { clients: await findFreePort(), health: await findFreePort() };
   const child = spawn(process.execPath, [PROGRAM, 'sidecar', ...listArguments(options, folder, ports)], {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: cleanEnv(),
+    env: { ...cleanEnv(), ...options.env },
   });
   return new Sidecar(folder, ports, child);
 }
 
-async function waitForStart(sidecar: Sidecar, state: 'ready' | 'listening'): Promise<void> {
+async function waitForStart(sidecar: Sidecar, state: 'ready' | 'listening', isFolder: boolean): Promise<void> {
   await until('the sidecar to start', async () => {
     if (!sidecar.running) {
       await sidecar.ended(); // so that its last words are here
@@ -204,16 +209,16 @@ async function waitForStart(sidecar: Sidecar, state: 'ready' | 'listening'): Pro
     return reply.status === 200;
   });
   // What is applied from now on is told apart by its own line.
-  await sidecar.line('the first configuration', isConfigurationRead);
+  if (isFolder) await sidecar.line('the first configuration', isConfigurationRead);
 }
 
 function listArguments(
-  { app, resolve = {}, mesh, args = [] }: SidecarOptions,
+  { app, resolve = {}, mesh, args = [], source }: SidecarOptions,
   folder: string,
   ports: { readonly clients: number; readonly health: number },
 ): string[] {
   return [
-    ...['--config', join(folder, 'manifests'), '--namespace', 'shop', '--workload-labels', 'app=fleet'],
+    ...(source ?? ['--config', join(folder, 'manifests'), '--namespace', 'shop', '--workload-labels', 'app=fleet']),
     ...['--listen', `8443=${LOOPBACK}:${ports.clients}`],
     ...(app === undefined ? [] : ['--app', `${LOOPBACK}:${app}`]),
     ...Object.entries(resolve).flatMap(([host, port]) => ['--resolve', `${host}=${LOOPBACK}:${port}`]),
