@@ -24,7 +24,7 @@ export interface Buildah {
 }
 
 /** Steps of builds are kept as images without a name, so that the next build can begin where something changed. */
-const MANY_IMAGES = 150;
+const MANY_IMAGES = 100;
 
 /** Overlay where the file system below can do it, else vfs, which copies every layer. STORAGE_DRIVER overrides. */
 export async function openBuildah(folder: string): Promise<Buildah> {
