@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync, readdirSync } from 'node:fs';
 import { after, before, describe, test, type TestContext } from 'node:test';
-import { openPlain } from '../support/connection.ts';
+import { type Connection, openPlain } from '../support/connection.ts';
 import { RecordingApp } from '../support/servers.ts';
 import type { Sidecar } from '../support/sidecar.ts';
 import { until } from '../support/until.ts';
@@ -57,14 +57,15 @@ describe('a sidecar and a real API server', { skip: skipWithout('control-plane')
   }
   /** Status and reason; `closed` where the port has no Api. */
   async function ask(sidecar: Sidecar, version: string): Promise<string> {
-    const connection = await openPlain(sidecar.port);
+    let connection: Connection | undefined;
     try {
+      connection = await openPlain(sidecar.port);
       const { status, reason } = await connection.ask({ path: '/', headers: [['x-version', version]] });
       return `${status} ${reason}`.trim();
     } catch {
       return 'closed';
     } finally {
-      connection.close();
+      connection?.close();
     }
   }
   const becomes = (sidecar: Sidecar, version: string, answer: string) =>
