@@ -1,11 +1,11 @@
 /** Whether what injects, validates and guards stands in front of the API server, and shuts when it is away. */
-import { INJECT_LABEL } from '../api/names.ts';
+import { INJECT_LABEL, WEBHOOK_CONFIGURATION } from '../api/names.ts';
 import type { Severity, Violation } from '../api/violation.ts';
 import { isRecord } from '../kube/objects.ts';
 import type { Labels } from '../policy/inventory.ts';
 import type { AdmissionView, Raw } from './cluster-view.ts';
 
-/** How our objects of the cluster are told from those of others. */
+/** How our admission policies are told from those of others. */
 const PREFIX = 'sallyport-';
 const INSTALL =
   'install the chart: helm upgrade --install sallyport charts/sallyport -n sallyport-system --create-namespace';
@@ -25,12 +25,10 @@ export function findAdmissionProblems(
   return [
     ...judgeWebhooks(mutating, 'MutatingWebhookConfiguration', {
       severity: missed,
-      name: 'sallyport-injector',
       without: 'new pods start without a sidecar',
     }),
     ...judgeWebhooks(validating, 'ValidatingWebhookConfiguration', {
       severity: 'warning',
-      name: 'sallyport-validator',
       without: 'wrong objects are taken, and only their status says so',
     }),
     ...judgePolicies(policies, bindings),
@@ -39,7 +37,6 @@ export function findAdmissionProblems(
 
 interface Expected {
   readonly severity: Severity;
-  readonly name: string;
   /** What happens without it. */
   readonly without: string;
 }
@@ -47,16 +44,24 @@ interface Expected {
 function judgeWebhooks(
   all: readonly Raw[] | undefined,
   kind: string,
-  { severity, name, without }: Expected,
+  { severity, without }: Expected,
 ): readonly Violation[] {
   if (all === undefined) return [];
-  const own = all.filter(isOurs);
+  const own = all.filter(({ metadata }) => metadata.name === WEBHOOK_CONFIGURATION);
   if (own.length === 0) {
-    return [{ severity, object: `${kind} ${name}`, field: '', problem: `does not exist, so ${without}`, fix: INSTALL }];
+    return [
+      {
+        severity,
+        object: `${kind} ${WEBHOOK_CONFIGURATION}`,
+        field: '',
+        problem: `does not exist, so ${without}`,
+        fix: INSTALL,
+      },
+    ];
   }
   return own.flatMap(configuration =>
     list(configuration['webhooks']).flatMap((webhook, index) =>
-      judgeWebhook(webhook, `${kind} ${configuration.metadata.name}`, index, { severity, name, without }),
+      judgeWebhook(webhook, `${kind} ${configuration.metadata.name}`, index, { severity, without }),
     ),
   );
 }

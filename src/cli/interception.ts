@@ -5,7 +5,7 @@ import { PORTS } from '../api/names.ts';
 import { createLocalAddresses } from '../interception/local-addresses.ts';
 import { openOriginalDestination } from '../interception/original-destination.ts';
 import { showAddress } from '../proxy/binding.ts';
-import type { Interception } from '../proxy/options.ts';
+import type { Interception, MovedProbes } from '../proxy/options.ts';
 import type { SidecarValues } from './sidecar-options.ts';
 
 /** Undefined: `--listen` says where connections come in. */
@@ -22,6 +22,13 @@ export function chooseInterception(values: SidecarValues): Interception | undefi
   const port = values['proxy-port'];
   const ownPorts = [port, values.health?.port ?? PORTS.health];
   return { mode: 'transparent', port, openDestinations: () => openOriginalDestination({ local, ownPorts }) };
+}
+
+/** Undefined: the injector moved none. */
+export function chooseProbes(values: SidecarValues): MovedProbes | undefined {
+  const { probes: replays, 'pod-ips': [podAddress] = [], interception } = values;
+  if (replays === undefined || podAddress === undefined) return undefined;
+  return { replays, podAddress, appOnLoopback: interception === 'explicit' };
 }
 
 /** Authorities by which the app of a port is known, for hideBackend: `10.0.0.5:8080`. */

@@ -7,6 +7,7 @@ import type { ResolveRule } from '../outbound/resolve.ts';
 import { LOG_LEVELS } from '../telemetry/log.ts';
 import { PORTS } from '../api/names.ts';
 import { parseDuration } from '../api/duration.ts';
+import { parseProbeReplays, type ProbeReplay } from '../api/probe-replay.ts';
 import { parseQuantity } from '../api/quantity.ts';
 import {
   choiceOption,
@@ -43,7 +44,12 @@ const options = {
   ),
   'pod-ips': parsedOption(readAddresses, {
     placeholder: 'ADDRESS,…',
-    description: 'Addresses of the pod, for --interception explicit.',
+    description: 'Addresses of the pod, for --interception explicit and --probes.',
+  }),
+  probes: parsedOption(readProbes, {
+    placeholder: 'BASE64',
+    description:
+      'Probes of the app that the injector moved to --health; it writes them. They are replayed at --pod-ips.',
   }),
   app: parsedListOption(readListen, {
     placeholder: '[PORT=]ADDRESS:PORT',
@@ -114,6 +120,12 @@ export function findProblems(values: SidecarValues, env: Io['env']): string[] {
   if (values.interception === 'explicit' && values['pod-ips'] === undefined) {
     problems.push('--pod-ips is missing: --interception explicit listens at the addresses of the pod');
   }
+  if (values.probes !== undefined && values['pod-ips'] === undefined) {
+    problems.push('--pod-ips is missing: --probes are replayed at the first address of the pod');
+  }
+  if (values.probes !== undefined && values.health === undefined) {
+    problems.push('--health is missing: --probes are answered there');
+  }
   if ((values['mesh-certificate'] === undefined) !== (values['mesh-key'] === undefined)) {
     problems.push('--mesh-certificate and --mesh-key belong together');
   }
@@ -155,6 +167,19 @@ function readAddresses(text: string): readonly string[] {
   const addresses = text.split(',').map(part => part.trim());
   if (addresses.every(address => isIP(address) !== 0)) return addresses;
   throw new UsageProblem(`is ${quote(text)}; must be addresses of the pod, separated by commas`);
+}
+
+/** Base64 of JSON: ProbeReplay[]. What it holds is not repeated: the paths are the only key to these doors. */
+function readProbes(text: string): readonly ProbeReplay[] {
+  let value: unknown;
+  try {
+    value = JSON.parse(Buffer.from(text, 'base64').toString('utf8'));
+  } catch {
+    // Said below.
+  }
+  const replays = parseProbeReplays(value);
+  if (replays === undefined) throw new UsageProblem('holds no probes as this version of the injector writes them');
+  return replays;
 }
 
 function readHealth(text: string): SocketAddress {

@@ -10,7 +10,7 @@ import { LOG_LEVELS } from '../telemetry/log.ts';
 import type { Log } from '../telemetry/telemetry.ts';
 import { createAssembly } from './assembly.ts';
 import { openFeed } from './feed.ts';
-import { chooseInterception, listAuthorities } from './interception.ts';
+import { chooseInterception, chooseProbes, listAuthorities } from './interception.ts';
 import { EXIT, type Io, type RunCommand } from './io.ts';
 import { allowOptimizing } from './optimizing.ts';
 import { reportUsage, runCommandLine } from './options.ts';
@@ -41,6 +41,7 @@ async function serve(values: SidecarValues, io: Io, signal: AbortSignal): Promis
   const fetcher = createFetcher({ resolve: values.resolve, log });
   const file = (name: string | undefined): string => resolve(io.cwd, name ?? '');
   const interception = chooseInterception(values);
+  const probes = chooseProbes(values);
   const proxy = createProxy({
     listen: values.listen,
     ...(interception === undefined ? {} : { interception }),
@@ -57,6 +58,7 @@ async function serve(values: SidecarValues, io: Io, signal: AbortSignal): Promis
     describe: () => ({ ...feed.describe(), ...assembly.describe() }),
     problems: () => [...feed.problems(), ...(isWarm ? [] : ['keys are being fetched'])],
     ...(values.health === undefined ? {} : { health: values.health }),
+    ...(probes === undefined ? {} : { probes }),
     ...(values['admin-socket'] === undefined ? {} : { adminSocket: file(values['admin-socket']) }),
     ...(values['max-memory'] === undefined ? {} : { maxMemoryBytes: values['max-memory'] }),
   });

@@ -66,11 +66,11 @@ const FOUND: Readonly<Record<string, RegExp>> = {
   'a Service that leads to no Api':
     /^Service shop\/debug: spec\.ports\[0\]\.targetPort: warning: leads to port 6060 of 1 pod where no Api listens, so connections are reset/m,
   'a webhook that lets pods through while nobody answers':
-    /^MutatingWebhookConfiguration sallyport-injector: webhooks\[0\]\.failurePolicy: warning: is Ignore: while the controller is away new pods start without a sidecar/m,
+    /^MutatingWebhookConfiguration sallyport: webhooks\[0\]\.failurePolicy: warning: is Ignore: while the controller is away new pods start without a sidecar/m,
   'a webhook that cannot be called':
-    /^MutatingWebhookConfiguration sallyport-injector: webhooks\[0\]\.clientConfig\.caBundle: is empty/m,
+    /^MutatingWebhookConfiguration sallyport: webhooks\[0\]\.clientConfig\.caBundle: is empty/m,
   'a validating webhook that is missing':
-    /^ValidatingWebhookConfiguration sallyport-validator: warning: does not exist/m,
+    /^ValidatingWebhookConfiguration sallyport: warning: does not exist/m,
   'an admission policy without a binding': /^ValidatingAdmissionPolicy sallyport-pods-made: warning: has no binding/m,
   'an admission policy that lets through what it cannot judge':
     /^ValidatingAdmissionPolicy sallyport-pods-made: spec\.failurePolicy: warning: is Ignore/m,

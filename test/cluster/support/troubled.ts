@@ -138,7 +138,7 @@ export function describeTrouble({ now }: TroubledOptions): readonly Manifest[] {
     service('fleet', 'fleet', 'http'),
     service('metrics', 'fleet', 9090),
     service('debug', 'fleet', 6060),
-    webhook('MutatingWebhookConfiguration', 'sallyport-injector', 'Ignore'),
+    webhook('MutatingWebhookConfiguration', 'sallyport', 'Ignore'),
     {
       ...{ apiVersion: 'admissionregistration.k8s.io/v1', kind: 'ValidatingAdmissionPolicy' },
       metadata: { name: 'sallyport-pods-made' },
