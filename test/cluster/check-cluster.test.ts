@@ -69,8 +69,7 @@ const FOUND: Readonly<Record<string, RegExp>> = {
     /^MutatingWebhookConfiguration sallyport: webhooks\[0\]\.failurePolicy: warning: is Ignore: while the controller is away new pods start without a sidecar/m,
   'a webhook that cannot be called':
     /^MutatingWebhookConfiguration sallyport: webhooks\[0\]\.clientConfig\.caBundle: is empty/m,
-  'a validating webhook that is missing':
-    /^ValidatingWebhookConfiguration sallyport: warning: does not exist/m,
+  'a validating webhook that is missing': /^ValidatingWebhookConfiguration sallyport: warning: does not exist/m,
   'an admission policy without a binding': /^ValidatingAdmissionPolicy sallyport-pods-made: warning: has no binding/m,
   'an admission policy that lets through what it cannot judge':
     /^ValidatingAdmissionPolicy sallyport-pods-made: spec\.failurePolicy: warning: is Ignore/m,
