@@ -146,22 +146,24 @@ const AGE: Column = {
   description: 'Since creation.',
 };
 const ACCEPTED = condition('Accepted');
-const RESOLVED = wide(condition('ResolvedRefs'));
+const REFERENCES = wide(condition('ResolvedRefs', 'References', 'message'));
+const PLACE = wide(condition('Programmed', 'Programmed', 'message'));
 const MODE = field('Mode', '.spec.mode', 'Enforce or Audit.');
 const SEALED = wide(field('Sealed', '.spec.sealed', 'Whether narrower policies cannot leave it out.', 'boolean'));
 const ENFORCED = condition('Enforced', 'Enforced', 'message');
 const WHY = wide(condition('Accepted', 'Why', 'message'));
 
 const COLUMNS: Readonly<Record<KindName, readonly Column[]>> = {
-  ClusterAuthPolicy: [MODE, ACCEPTED, ENFORCED, SEALED, RESOLVED, WHY],
+  ClusterAuthPolicy: [MODE, ACCEPTED, ENFORCED, SEALED, WHY, REFERENCES, PLACE],
   AuthPolicy: [
     MODE,
     ACCEPTED,
     ENFORCED,
     wide(field('Inherit', '.spec.inherit', 'Where steps of broader scopes go.')),
     SEALED,
-    RESOLVED,
     WHY,
+    REFERENCES,
+    PLACE,
   ],
   Api: [
     field('Port', '.spec.port', 'Container port.'),
@@ -169,36 +171,40 @@ const COLUMNS: Readonly<Record<KindName, readonly Column[]>> = {
     ACCEPTED,
     field('Enforcing', '.status.pods.enforcing', 'Pods that enforce the newest generation.', 'integer'),
     field('Pods', '.status.pods.matched', 'Pods that it selects.', 'integer'),
-    RESOLVED,
     WHY,
+    REFERENCES,
+    PLACE,
   ],
   TokenIssuer: [
     field('Issuer', '.spec.issuer', 'Exact iss, where it is stated.'),
+    field('Discovery', '.spec.discovery.url', 'Where issuer and keys are learnt.'),
     field('Keys', '.status.keys.count', 'Keys at hand.', 'integer'),
     field('Stale', '.status.keys.stale', 'Whether keys are past their age.', 'boolean'),
     ACCEPTED,
-    RESOLVED,
+    wide(condition('KeysAvailable', 'Fetched', 'message')),
     WHY,
+    REFERENCES,
   ],
   ClientTrust: [
     field('Revocation', '.spec.revocation.mode', 'How revocation is checked; empty: not at all.'),
     ACCEPTED,
-    RESOLVED,
     WHY,
+    REFERENCES,
   ],
-  DeviceAuthService: [field('URL', '.spec.url', 'Where it is asked.'), ACCEPTED, RESOLVED, WHY],
+  DeviceAuthService: [field('URL', '.spec.url', 'Where it is asked.'), ACCEPTED, WHY, REFERENCES],
   Subscription: [
     field('State', '.spec.state', 'Active or Suspended.'),
     field('NotAfter', '.spec.notAfter', 'When its keys end; empty: never.'),
     ACCEPTED,
-    RESOLVED,
     WHY,
+    REFERENCES,
   ],
   BackendCredential: [
-    field('Expires', '.status.certificate.notAfter', 'When the certificate ends.', 'date'),
+    // Not as a date: kubectl prints the time since then, and of what is still to come "<invalid>".
+    field('Expires', '.status.certificate.notAfter', 'When the certificate ends.'),
     ACCEPTED,
-    RESOLVED,
     WHY,
+    REFERENCES,
   ],
   PolicyTest: [
     field('Gate', '.spec.gate', 'Whether a failing case holds back new generations.', 'boolean'),
