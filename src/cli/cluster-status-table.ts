@@ -21,9 +21,13 @@ export const showWorkloads = (flags: Flags, io: Io): Promise<number> =>
     const workloads = describeWorkloads(view, now);
     for (const sentence of view.notChecked) io.stderr.write(`not known: ${sentence}\n`);
     if (!view.installed) io.stderr.write('this cluster does not know the kinds of sallyport.dev; install the chart\n');
-    if (flags.output === 'json') io.stdout.write(`${JSON.stringify({ workloads: workloads.map(tellTimes) }, undefined, 2)}\n`);
+    if (flags.output === 'json')
+      io.stdout.write(`${JSON.stringify({ workloads: workloads.map(tellTimes) }, undefined, 2)}\n`);
     else if (workloads.length > 0) io.stdout.write(renderWorkloads(workloads, now, io));
-    else io.stderr.write(`no workload of ${namespace === undefined ? 'the cluster' : `namespace ${namespace}`} is selected by an Api or opted in\n`);
+    else
+      io.stderr.write(
+        `no workload of ${namespace === undefined ? 'the cluster' : `namespace ${namespace}`} is selected by an Api or opted in\n`,
+      );
     return EXIT.ok;
   });
 
@@ -32,7 +36,18 @@ const tellTimes = ({ certificateEnds, ...rest }: WorkloadStatus): unknown => ({
   ...(certificateEnds === undefined ? {} : { certificateEnds: new Date(certificateEnds).toISOString() }),
 });
 
-const HEADER = ['NAMESPACE', 'WORKLOAD', 'INJECTED', 'READY', 'PODS', 'GENERATION', 'SIDECAR', 'KEYS', 'CERTIFICATE', 'WARNINGS'];
+const HEADER = [
+  'NAMESPACE',
+  'WORKLOAD',
+  'INJECTED',
+  'READY',
+  'PODS',
+  'GENERATION',
+  'SIDECAR',
+  'KEYS',
+  'CERTIFICATE',
+  'WARNINGS',
+];
 
 export function renderWorkloads(
   workloads: readonly WorkloadStatus[],
@@ -57,7 +72,11 @@ function describeRow(workload: WorkloadStatus, now: number): readonly Cell[] {
     describeGeneration(workload),
     { text: versions.length === 0 ? '-' : versions.join(', ') },
     { text: keyAgeMs === undefined ? '-' : showDuration(keyAgeMs / 1000) },
-    ends === undefined ? { text: '-' } : ends <= 0 ? { text: 'ended', colour: 'red' } : { text: `in ${showDuration(ends / 1000)}` },
+    ends === undefined
+      ? { text: '-' }
+      : ends <= 0
+        ? { text: 'ended', colour: 'red' }
+        : { text: `in ${showDuration(ends / 1000)}` },
     { text: warnings.length === 0 ? '-' : warnings.join('; '), ...(warnings.length === 0 ? {} : { colour: 'yellow' }) },
   ];
 }

@@ -14,7 +14,7 @@ import {
   shareOfClusterPolicies,
   type WantedStatus,
 } from '../../src/controller/namespace-status.ts';
-import { readKnownObject, type KnownObject, type RawObject } from '../../src/controller/objects.ts';
+import { readKnownObject, type KnownObject } from '../../src/controller/objects.ts';
 import { readPod } from '../../src/controller/pods.ts';
 import { makeState, say } from '../../src/controller/testing/scene.ts';
 import { createDemoMaterial } from '../../src/demo/material.ts';
@@ -114,7 +114,11 @@ describe('what people see of a cluster', { skip: skipWithout('control-plane') },
   test('kubectl describe has a sentence for each condition', async () => {
     const told = await get('describe', 'authpol', '-n', 'shop', 'fleet');
     const messages = told.split('\n').map(line => line.replace(/^ *Message: +/, ''));
-    for (const message of ['everything that it names exists', 'applies to Api shop/fleet', 'generation 1 on 2/2 pods']) {
+    for (const message of [
+      'everything that it names exists',
+      'applies to Api shop/fleet',
+      'generation 1 on 2/2 pods',
+    ]) {
       assert.ok(messages.includes(message), message);
     }
   });
@@ -125,13 +129,19 @@ describe('what people see of a cluster', { skip: skipWithout('control-plane') },
   test('status --cluster has a line for each workload', async () => {
     const { code, stdout, stderr } = await status('-n', 'shop');
     assert.deepEqual([code, stderr], [0, '']);
-    const rows = stdout.trimEnd().split('\n').map(row => row.replace(/ {2,}/g, '  '));
-    assert.deepEqual(rows.map(row => row.replace(/in \d+d/, 'in DAYS')), [
-      'NAMESPACE  WORKLOAD  INJECTED  READY  PODS  GENERATION  SIDECAR  KEYS  CERTIFICATE  WARNINGS',
-      'shop  deployment/worker  0  0  2  no policy  -  -  -  2 without a sidecar; no Api selects it',
-      'shop  pod/fleet-1  1  0  1  1/1 on 2/2  1.4.0  60m  in DAYS  -',
-      'shop  pod/fleet-2  1  0  1  1/1 on 2/2  1.4.0  60m  in DAYS  -',
-    ]);
+    const rows = stdout
+      .trimEnd()
+      .split('\n')
+      .map(row => row.replace(/ {2,}/g, '  '));
+    assert.deepEqual(
+      rows.map(row => row.replace(/in \d+d/, 'in DAYS')),
+      [
+        'NAMESPACE  WORKLOAD  INJECTED  READY  PODS  GENERATION  SIDECAR  KEYS  CERTIFICATE  WARNINGS',
+        'shop  deployment/worker  0  0  2  no policy  -  -  -  2 without a sidecar; no Api selects it',
+        'shop  pod/fleet-1  1  0  1  1/1 on 2/2  1.4.0  60m  in DAYS  -',
+        'shop  pod/fleet-2  1  0  1  1/1 on 2/2  1.4.0  60m  in DAYS  -',
+      ],
+    );
   });
 
   test('status --cluster -A -o json names every policy of a workload', async () => {
@@ -165,7 +175,7 @@ async function writeStatus(client: KubeClient): Promise<void> {
   for (const kind of Object.keys(KINDS).filter(isKind)) {
     const path = resourcePath({ group: GROUP, version: VERSION, resource: KINDS[kind].plural });
     const { objects: listed } = await listPages({ client, path, query: {}, signal });
-    for (const raw of listed.values()) objects.push(readKnownObject(kind, raw as RawObject));
+    for (const raw of listed.values()) objects.push(readKnownObject(kind, raw));
   }
   const path = resourcePath({ group: '', version: 'v1', resource: 'pods', namespace: 'shop' });
   const listed = await listPages({ client, path, query: {}, signal });
@@ -186,10 +196,19 @@ async function writeStatus(client: KubeClient): Promise<void> {
     ...describeNamespace(facts, context),
     ...describeCluster(clusterInput, examineCluster(clusterInput), { shares }),
   ];
-  for (const [id, wanted] of statuses) await apply(client, objects.find(object => object.id === id), wanted);
+  for (const [id, wanted] of statuses)
+    await apply(
+      client,
+      objects.find(object => object.id === id),
+      wanted,
+    );
 }
 
-async function apply(client: KubeClient, object: KnownObject | undefined, { findings, fields }: WantedStatus): Promise<void> {
+async function apply(
+  client: KubeClient,
+  object: KnownObject | undefined,
+  { findings, fields }: WantedStatus,
+): Promise<void> {
   assert.ok(object);
   const { kind, namespace, generation, metadata } = object;
   const place = namespace === '' ? {} : { namespace };
@@ -198,6 +217,11 @@ async function apply(client: KubeClient, object: KnownObject | undefined, { find
     ...{ name: metadata.name, subresource: 'status', ...place },
   });
   const conditions = settleConditions(findings, [], { generation, now: Date.now() });
-  const body = { apiVersion: API_VERSION, kind, metadata: { name: metadata.name, ...place }, status: { conditions, ...fields } };
+  const body = {
+    apiVersion: API_VERSION,
+    kind,
+    metadata: { name: metadata.name, ...place },
+    status: { conditions, ...fields },
+  };
   await applyObject(client, path, body, { fieldManager: FIELD_MANAGER });
 }
