@@ -20,7 +20,11 @@ export interface ToldState {
 export interface PodVoice {
   /** Something came: the pod is there. */
   heard(): void;
-  acknowledge(line: Acknowledge): void;
+  /**
+   * `counts`: the hash is one that was sent. Else the line is remembered, since later ones build upon it, and nothing of it
+   * is believed yet.
+   */
+  acknowledge(line: Acknowledge, counts: boolean): void;
   /** Its stream ended. What it said counts until it is forgotten. */
   close(): void;
 }
@@ -64,8 +68,9 @@ export function createAcknowledgementRegistry({ clock }: { readonly clock: () =>
       const isCurrent = (): boolean => entries.get(uid) === entry;
       return {
         heard: () => void (entry.heardAt = clock()),
-        acknowledge(line) {
+        acknowledge(line, counts) {
           own = applyAcknowledgement(own, line);
+          if (!counts) return;
           [entry.state, entry.shown, entry.heardAt] = [own, undefined, clock()];
           if (isCurrent()) announce(uid);
         },

@@ -60,6 +60,8 @@ export interface ControllerOptions {
   /** Of the controller's own service account, with the audience of sidecars. */
   readonly token: () => Promise<string>;
   readonly listen: { readonly host: string; readonly port: number };
+  /** How a replica of that address is dialled, where it is not the address itself (tests without a pod network). */
+  readonly dialReplica?: (address: string) => string;
   readonly log: Log;
   readonly metrics: Metrics;
   readonly clock: () => number;
@@ -139,7 +141,8 @@ export function createController(options: ControllerOptions): Controller {
     path: resourcePath({ group: 'discovery.k8s.io', version: 'v1', resource: 'endpointslices', namespace }),
     query: { labelSelector: `kubernetes.io/service-name=${options.service}` },
     onChange: listed => {
-      addresses = listReplicaAddresses(listed.values(), options.podName);
+      const { dialReplica = (address: string) => address } = options;
+      addresses = listReplicaAddresses(listed.values(), options.podName).map(dialReplica);
       if (election.leads()) replicas.follow(addresses);
     },
   });

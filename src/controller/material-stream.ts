@@ -75,12 +75,11 @@ export function openMaterialStream(options: MaterialStreamOptions): MaterialStre
   }
 
   function acknowledge(line: Acknowledge): void {
-    // Of a material that was not sent here nothing can be in force.
-    if (line.hash !== '' && !sent.includes(line.hash)) return;
     if (line.full) acknowledged.clear();
     for (const { kind, namespace, name } of line.objects) acknowledged.add(`${kind} ${namespace}/${name}`);
     if (acknowledged.size > MOST_OBJECTS) return end('ProtocolError', 60_000);
-    voice?.acknowledge(line);
+    // Of a material that was not sent here nothing is known to be in force.
+    voice?.acknowledge(line, line.hash === '' || sent.includes(line.hash));
   }
 
   function take(message: FromSidecar | undefined): void {

@@ -8,6 +8,7 @@ import { createAuthority } from '../../../src/demo/pki.ts';
 import { createKubeClient, type KubeClient } from '../../../src/kube/client.ts';
 import type { KubeConnection } from '../../../src/kube/connection.ts';
 import type { KubeObject } from '../../../src/kube/objects.ts';
+import { applyObject } from '../../../src/kube/writes.ts';
 import type { EnforcedState } from '../../../src/material/acknowledgement.ts';
 import { createControllerStream, type ControllerStream } from '../../../src/material/controller-stream.ts';
 import {
@@ -37,6 +38,7 @@ export interface OpenControllerOptions {
 
 export interface RunningController {
   readonly controller: Controller;
+  readonly podName: string;
   readonly port: number;
   readonly telemetry: RunningTelemetry;
   readonly lines: string[];
@@ -48,6 +50,8 @@ export interface ControllerScene {
   /** As administrator. */
   readonly client: KubeClient;
   open(options?: OpenControllerOptions): Promise<RunningController>;
+  /** Makes the EndpointSlices by which replicas find each other; addresses are dialled on loopback. */
+  publish(replicas: readonly RunningController[]): Promise<void>;
   /** A pod that no kubelet runs, with a container that counts as our sidecar unless told otherwise. */
   createPod(namespace: string, name: string, options?: PodOptions): Promise<KubeObject>;
   /** `Accepted` of an object: `True Accepted: valid`; empty while there is none. */
@@ -160,6 +164,7 @@ export async function openControllerScene(): Promise<ControllerScene> {
         rootCa: () => root.certificatePem,
         token: () => cluster.createToken(SYSTEM, ACCOUNT, CONTROLLER_AUDIENCE),
         listen: { host, port: 0 },
+        dialReplica: address => address.replace(/^[^:]+/, '127.0.0.1'),
         ...{ log, metrics, clock: Date.now, random: Math.random },
         randomBytes: size => new Uint8Array(randomBytes(size)),
         timings: { ...FAST, ...timings },
@@ -168,7 +173,23 @@ export async function openControllerScene(): Promise<ControllerScene> {
       let stopped: Promise<void> | undefined;
       const stop = (): Promise<void> => (stopped ??= controller.stop());
       closing.push(stop);
-      return { controller, port, telemetry, lines, stop };
+      return { controller, podName, port, telemetry, lines, stop };
+    },
+    async publish(replicas) {
+      for (const [index, { podName, port }] of replicas.entries()) {
+        const name = `${CONTROLLER_SERVICE}-${index}`;
+        await applyObject(
+          client,
+          `/apis/discovery.k8s.io/v1/namespaces/${SYSTEM}/endpointslices/${name}`,
+          {
+            ...{ apiVersion: 'discovery.k8s.io/v1', kind: 'EndpointSlice', addressType: 'IPv4' },
+            metadata: { name, namespace: SYSTEM, labels: { 'kubernetes.io/service-name': CONTROLLER_SERVICE } },
+            ports: [{ name: 'material', port, protocol: 'TCP' }],
+            endpoints: [{ addresses: [`10.0.0.${index + 1}`], targetRef: { kind: 'Pod', name: podName } }],
+          },
+          { fieldManager: 'test' },
+        );
+      }
     },
     async createPod(namespace, name, options = {}) {
       const { labels = { app: 'fleet' }, sidecar = true, image = IMAGE, serviceAccount = 'default' } = options;
