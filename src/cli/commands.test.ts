@@ -51,7 +51,7 @@ for (const [sentence, [command, message]] of Object.entries(WRONG)) {
   });
 }
 
-for (const command of ['sidecar', 'check', 'explain', 'status', 'drain', 'log-level', 'demo']) {
+for (const command of ['sidecar', 'init', 'check', 'explain', 'status', 'drain', 'log-level', 'demo']) {
   test(`${command} --help shows usage, options and examples that can be pasted`, async () => {
     const { code, stdout } = await run(command, '--help');
     assert.equal(code, 0);

@@ -124,6 +124,7 @@ export function makeGeneration(parts: WorldParts = {}, number = 1, port = 8080):
 
 export interface World {
   readonly proxy: Proxy;
+  /** 0: nothing is bound yet. */
   readonly port: number;
   readonly records: readonly RequestRecord[];
   /** Resolves when so many requests were recorded. */
@@ -170,11 +171,11 @@ export async function startWorld(
     while (records.length < count) await new Promise<void>(resolve => waiting.push(resolve));
     return records;
   };
-  const [address] = proxy.addresses() as readonly [AddressInfo];
+  const [address] = proxy.addresses() as readonly [AddressInfo?];
   const advance = (milliseconds: number): void => {
     ahead += milliseconds;
   };
-  return { proxy, port: address.port, records, recorded, publish, advance, stop: () => proxy.stop(0) };
+  return { proxy, port: address?.port ?? 0, records, recorded, publish, advance, stop: () => proxy.stop(0) };
 }
 
 export interface Stage {
