@@ -24,6 +24,7 @@ import {
   readTokenFile,
   type HeaderLine,
 } from './explain-input.ts';
+import { renderEffective } from './explain-effective.ts';
 import { renderExplanation, type Explanation } from './explain-report.ts';
 import { describeMiss } from './explain-miss.ts';
 import { findRouteFor, isDeaf, listListeners, listWorkloads, type Found } from '../policy-tests/find-route.ts';
@@ -33,6 +34,7 @@ import {
   parsedListOption,
   parsedOption,
   runCommandLine,
+  switchOption,
   textOption,
   UsageProblem,
   type Command,
@@ -40,7 +42,13 @@ import {
 } from './options.ts';
 
 const OPTIONS = {
-  request: parsedOption(readRequestLine, { placeholder: "'METHOD URL'", description: 'The request; needed' }),
+  request: parsedOption(readRequestLine, {
+    placeholder: "'METHOD URL'",
+    description: 'The request; needed, but with --effective',
+  }),
+  effective: switchOption({
+    description: 'Instead of a decision: the steps of every operation in their order, with scope and policy of each',
+  }),
   header: parsedListOption(readHeaderLine, {
     placeholder: "'NAME: VALUE'",
     short: 'H',
@@ -89,6 +97,7 @@ const COMMAND: Command<typeof OPTIONS> = {
       comment: 'A web client',
       line: "sallyport explain manifests/ --request 'GET https://fleet.example.com/v1/devices/robot-7' --token token.jwt",
     },
+    { comment: 'The order of all steps, without a request', line: 'sallyport explain manifests/ --effective' },
     {
       comment: 'A device that its service knows',
       line: "sallyport explain manifests/ --request 'POST https://fleet.example.com/v1/devices/robot-7/telemetry' --certificate robot-7.pem --device-auth 200:body.json",
@@ -109,11 +118,12 @@ const DEFAULT_ERRORS: ErrorsPlan = {
 
 export const runExplain: RunCommand = (args, io) =>
   runCommandLine(COMMAND, args, io, async (flags, paths) => {
-    if (flags.request === undefined) {
-      io.stderr.write("sallyport explain: needs --request 'METHOD URL'\n");
-      return EXIT.usage;
-    }
     try {
+      if (flags.effective) return await showEffective(flags, paths, io);
+      if (flags.request === undefined) {
+        io.stderr.write("sallyport explain: needs --request 'METHOD URL', or --effective\n");
+        return EXIT.usage;
+      }
       return await explain({ ...flags, request: flags.request }, paths, io);
     } catch (error) {
       if (!(error instanceof FileProblem)) throw error;
@@ -121,6 +131,24 @@ export const runExplain: RunCommand = (args, io) =>
       return EXIT.unavailable;
     }
   });
+
+/** Without a request there is nothing to decide, only an order to show. */
+async function showEffective(flags: Flags, paths: readonly string[], io: Io): Promise<number> {
+  const { namespace } = flags;
+  const options = { cwd: io.cwd, ...(namespace === undefined ? {} : { defaultNamespace: namespace }) };
+  const resources = await readManifests(paths, options);
+  reportErrors(resources.violations, io);
+  if (!resources.complete) return EXIT.unavailable;
+  const workloads = listWorkloads(resources.objects, { namespace, labels: flags['workload-labels'] });
+  const listeners = listListeners(resources, workloads);
+  for (const { snapshot } of listeners) reportErrors(snapshot.violations, io);
+  renderEffective(
+    listeners.flatMap(({ listener }) => listener.routes),
+    flags.output,
+    io,
+  );
+  return EXIT.ok;
+}
 
 type Asked = Flags & { readonly request: NonNullable<Flags['request']> };
 

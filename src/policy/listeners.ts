@@ -64,6 +64,7 @@ function createHeldListener(port: number, context: ListenerContext): ListenerPla
     match: createMatch(port, [], new Set(), context),
     hosts: anyHost ? [] : [...new Set(held.flatMap(({ hosts }) => hosts))].sort(),
     apis: [],
+    routes: [],
     held: true,
     ...(certificates.length === 0 ? {} : { tls: { mode, minVersion: '1.2', certificates, clientTrusts: [] } }),
   };
@@ -85,6 +86,7 @@ function createListener(port: number, apis: readonly ServedApi[], context: Liste
     match: createMatch(port, apis, losers, context),
     hosts: anyHost ? [] : [...new Set(apis.flatMap(({ draft }) => draft.hosts))].sort(),
     apis: apis.map(({ draft }) => createApiPlan(draft)),
+    routes: apis.flatMap(api => (losers.has(api) ? [] : (api.routes ?? []).map(({ route }) => route))),
     ...(spec.protocol === 'TCP' ? { protocol: 'TCP' } : {}),
     ...(tls === undefined ? {} : { tls }),
     ...(spec.proxyProtocol === undefined ? {} : { proxyProtocol: spec.proxyProtocol }),

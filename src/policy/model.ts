@@ -135,6 +135,8 @@ export interface ListenerPlan {
   readonly hosts: readonly string[];
   /** Those that select this port, the oldest first. */
   readonly apis: readonly ApiPlan[];
+  /** Everything that `match` may find, for status and explain. */
+  readonly routes: readonly Route[];
   /** No Api of this port could be parsed: everything they may mean is 503 (S6), and the port is not ready. */
   readonly held?: true;
 }

@@ -77,6 +77,7 @@ export function makeGeneration(parts: WorldParts = {}, number = 1, port = 8080):
     match,
     hosts: [],
     apis: [],
+    routes: [],
     ...parts.plan,
   };
   const snapshot: Snapshot = {
