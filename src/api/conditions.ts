@@ -51,10 +51,17 @@ export type StatusField =
   | { readonly type: 'object'; readonly description: string; readonly fields: Readonly<Record<string, StatusField>> };
 
 /** What status holds besides conditions. */
+const PIPELINE: StatusField = {
+  type: 'string',
+  description:
+    'Which steps run, in their order, each with scope and policy; operations with other steps apart. Cut at 1024 characters; sallyport explain --effective shows all.',
+};
+
 export const STATUS_OF: Readonly<Record<KindName, Readonly<Record<string, StatusField>>>> = {
   ClusterAuthPolicy: {},
-  AuthPolicy: {},
+  AuthPolicy: { pipeline: PIPELINE },
   Api: {
+    pipeline: PIPELINE,
     pods: {
       type: 'object',
       description: 'Live pods of the Api.',

@@ -151,6 +151,7 @@ const PLACE = wide(condition('Programmed', 'Programmed', 'message'));
 const MODE = field('Mode', '.spec.mode', 'Enforce or Audit.');
 const SEALED = wide(field('Sealed', '.spec.sealed', 'Whether narrower policies cannot leave it out.', 'boolean'));
 const ENFORCED = condition('Enforced', 'Enforced', 'message');
+const PIPELINE = wide(field('Pipeline', '.status.pipeline', 'Which steps run, in their order, with scope and policy.'));
 const WHY = wide(condition('Accepted', 'Why', 'message'));
 
 const COLUMNS: Readonly<Record<KindName, readonly Column[]>> = {
@@ -161,6 +162,7 @@ const COLUMNS: Readonly<Record<KindName, readonly Column[]>> = {
     ENFORCED,
     wide(field('Inherit', '.spec.inherit', 'Where steps of broader scopes go.')),
     SEALED,
+    PIPELINE,
     WHY,
     REFERENCES,
     PLACE,
@@ -171,6 +173,7 @@ const COLUMNS: Readonly<Record<KindName, readonly Column[]>> = {
     ACCEPTED,
     field('Enforcing', '.status.pods.enforcing', 'Pods that enforce the newest generation.', 'integer'),
     field('Pods', '.status.pods.matched', 'Pods that it selects.', 'integer'),
+    PIPELINE,
     WHY,
     REFERENCES,
     PLACE,

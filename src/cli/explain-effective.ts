@@ -46,14 +46,14 @@ const rowOf = (step: EffectiveStep): Cell[] => [
 ];
 
 /** What the back end gets (S5). */
-function tellBackend({ pipeline }: Route): string {
+export function tellBackend({ pipeline }: Route): string {
   const { certificateCredential: certificate, headerCredential: header, hidesAuthorization } = pipeline;
   const parts = [
     certificate === undefined ? '' : `the certificate of ${certificate}`,
     header === undefined ? '' : `the header of ${header}`,
     hidesAuthorization === true ? 'no Authorization of the client' : '',
   ].filter(text => text !== '');
-  return parts.length === 0 ? '' : `The app gets ${parts.join(', ')}.\n`;
+  return parts.join(', ');
 }
 
 const STANCE = {
@@ -65,9 +65,10 @@ const STANCE = {
 function renderGroup({ routes, steps }: Group, paint: Paint, columns: number): string {
   const [first] = routes;
   if (first === undefined) return '';
+  const backend = tellBackend(first);
   const names = routes.map(({ operation, template }) => `${operation ?? 'no operation'} (${template})`);
   const table = steps.length === 0 ? 'no steps\n' : renderTable(HEADER, steps.map(rowOf), { paint, columns });
-  return `${paint('bold', `Api ${first.api.key}`)}  ${names.join(', ')}\n${table}${STANCE[first.pipeline.authenticates]}${tellBackend(first)}`;
+  return `${paint('bold', `Api ${first.api.key}`)}  ${names.join(', ')}\n${table}${STANCE[first.pipeline.authenticates]}${backend === '' ? '' : `The app gets ${backend}.\n`}`;
 }
 
 const describeGroup = ({ routes, steps }: Group): Readonly<Record<string, unknown>> => {
@@ -83,7 +84,10 @@ const describeGroup = ({ routes, steps }: Group): Readonly<Record<string, unknow
 
 export function renderEffective(routes: readonly Route[], output: 'text' | 'json', io: Io): void {
   const groups = groupRoutes(routes);
-  if (output === 'json') return void io.stdout.write(`${JSON.stringify(groups.map(describeGroup), undefined, 2)}\n`);
+  if (output === 'json') {
+    io.stdout.write(`${JSON.stringify(groups.map(describeGroup), undefined, 2)}\n`);
+    return;
+  }
   const paint = createPaint(io.isTTY && io.env['NO_COLOR'] === undefined);
   const columns = io.isTTY ? io.columns : Infinity;
   io.stdout.write(groups.map(group => renderGroup(group, paint, columns)).join('\n'));

@@ -3,6 +3,7 @@ import { renderDenial } from '../decision/challenge.ts';
 import type { TraceEntry } from '../decision/trace.ts';
 import type { RequestEdits, Verdict } from '../decision/verdict.ts';
 import type { Match } from '../policy/model.ts';
+import { tellBackend } from './explain-effective.ts';
 import type { Io } from './io.ts';
 import { createPaint, renderTable, type Cell, type Colour, type Paint } from './text.ts';
 
@@ -103,6 +104,8 @@ function renderText(explanation: Explanation, io: Pick<Io, 'isTTY' | 'columns' |
   const table = renderTable(TRACE_HEADER, trace.map(rowOf), { paint, columns: io.isTTY ? io.columns : Infinity });
   const changes = 'edits' in verdict ? changesOf(verdict.edits).map(tellChange) : [];
   if ('edits' in verdict && verdict.edits.query !== undefined) changes.push('query: a token is cut out');
+  const backend = 'edits' in verdict ? tellBackend(verdict.route) : '';
+  if (backend !== '') changes.push(backend);
   const audits = auditDenialsOf(verdict).map(({ label, reason }) => `${label} would deny with ${reason}`);
   const section = (title: string, lines: readonly string[]): string =>
     lines.length === 0 ? '' : `\n${paint('bold', title)}\n${lines.map(line => `  ${line}\n`).join('')}`;

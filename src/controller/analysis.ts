@@ -7,6 +7,7 @@ import type { SallyportObject } from '../api/kinds/index.ts';
 import type { InvalidObject } from '../api/object.ts';
 import type { Violation } from '../api/violation.ts';
 import { compileSnapshot, type CompileOutput } from '../policy/compile.ts';
+import { summarizeEffective } from '../policy/effective.ts';
 import { identify, matchLabels, type Labels } from '../policy/inventory.ts';
 import type { Lookup } from '../policy/references.ts';
 import type { KnownObject } from './objects.ts';
@@ -29,6 +30,8 @@ export interface Analysis {
   /** What is allowed and yet should be seen, by identity, without its name in front. */
   readonly notices: ReadonlyMap<string, readonly string[]>;
   readonly attachment: Attachment;
+  /** Of Apis and policies, by identity: which steps run in which order, in one line. */
+  readonly effective: ReadonlyMap<string, string>;
 }
 
 export function analyzeNamespace(input: AnalysisInput): Analysis {
@@ -52,6 +55,9 @@ export function analyzeNamespace(input: AnalysisInput): Analysis {
     problems: collectProblems(whole, outputs, input.objects),
     notices: collectNotices(outputs.map(({ compiled }) => compiled)),
     attachment,
+    effective: summarizeEffective(
+      outputs.flatMap(({ compiled }) => [...compiled.snapshot.listeners.values()].flatMap(({ routes }) => routes)),
+    ),
   };
 }
 

@@ -321,6 +321,7 @@ describe('Enforced', () => {
     const states = new Map([makeState(one, [say(api)]), makeState(two, [say(api, 'Refused')])]);
     assert.deepEqual(evaluate(objects, { pods, states }).statuses.get('Api shop/fleet')?.fields, {
       pods: { matched: 3, enforcing: 1 },
+      pipeline: 'Api p: s (nobody is let in: NoPolicyMatches)',
     });
   });
 });

@@ -169,12 +169,13 @@ function describeByKind(object: KnownObject, { facts, context, users }: Scene): 
       const pods = facts.selection.ofPolicy.get(id) ?? [];
       const counts = countEnforcement(object, pods, states);
       const audit = describeAudit(object, countWouldDeny(object, pods, states));
-      return { findings: [describeEnforcement(counts, object.generation), ...audit], fields: {} };
+      return { findings: [describeEnforcement(counts, object.generation), ...audit], fields: pipelineOf(id, facts) };
     }
     case 'Api': {
       const pods = facts.selection.ofApi.get(id) ?? [];
       const { matched, enforcing } = countEnforcement(object, pods, states);
-      return { findings: warnOfExposure(object, pods, states), fields: { pods: { matched, enforcing } } };
+      const fields = { pods: { matched, enforcing }, ...pipelineOf(id, facts) };
+      return { findings: warnOfExposure(object, pods, states), fields };
     }
     case 'TokenIssuer':
       return judgeIssuer(key, users.get(id) ?? [], states);
@@ -189,6 +190,11 @@ function describeByKind(object: KnownObject, { facts, context, users }: Scene): 
     case 'PolicyTest':
       return { findings: [], fields: {} };
   }
+}
+
+function pipelineOf(id: string, { effective }: NamespaceFacts): Readonly<Record<string, unknown>> {
+  const pipeline = effective.get(id);
+  return pipeline === undefined ? {} : { pipeline };
 }
 
 const MOST_NAMED = 10;

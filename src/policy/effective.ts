@@ -68,11 +68,12 @@ const MOST_CHARACTERS = 1024;
  */
 export function summarizeRoutes(routes: readonly Route[]): string {
   const groups = new Map<string, string[]>();
+  const several = new Set(routes.map(({ api }) => api.key)).size > 1;
   for (const route of routes) {
     const text = summarizePipeline(route);
     const names = groups.get(text) ?? [];
     groups.set(text, names);
-    names.push(route.operation ?? '*');
+    names.push(`${several ? `${route.api.name}/` : ''}${route.operation ?? '*'}`);
   }
   const [only, another] = [...groups.keys()];
   if (another === undefined) return cut(only ?? '');
