@@ -13,7 +13,7 @@ const FLOORS = {
   material: { folders: ['api', 'http', 'x509', 'policy', 'decision', 'telemetry', 'kube'] },
   outbound: { folders: ['api', 'http', 'policy', 'decision', 'material', 'telemetry'] },
   trust: { folders: ['api', 'http', 'x509', 'policy', 'decision', 'telemetry', 'material', 'outbound'] },
-  callers: { folders: ['api', 'http', 'policy', 'decision', 'telemetry', 'material'] },
+  callers: { folders: ['api', 'http', 'policy', 'decision', 'telemetry', 'material', 'limits'] },
   limits: { folders: ['api', 'policy', 'decision', 'telemetry'] },
   tokens: { folders: ['api', 'http', 'policy', 'decision', 'telemetry', 'material', 'outbound'] },
   devices: { folders: ['api', 'http', 'policy', 'decision', 'telemetry', 'material', 'outbound', 'credentials'] },

@@ -1,6 +1,7 @@
 /** Checks that a pattern cannot state and that need no other object: addresses, URLs, references, headers. */
 import { formatCidr, isIpv4Mapped, maskCidr, parseCidr, parseIpv4, parseIpv6 } from './cidr.ts';
 import { parseAddressRange, type RangeProblem } from './address-range.ts';
+import { BODY, parsePayload } from './signed-payload.ts';
 import type { StringSchema } from './schema.ts';
 import { refuse, type Scene } from './scene.ts';
 import { quote } from './words.ts';
@@ -38,6 +39,8 @@ export function checkHolds(holds: StringSchema['holds'], text: string, field: st
       return checkCidr(text, field, scene);
     case 'addressRange':
       return checkRange(text, field, scene);
+    case 'signedPayload':
+      return checkPayload(text, field, scene);
     case 'url':
       return checkUrl(text, field, scene);
     case 'settableHeader':
@@ -76,6 +79,28 @@ function checkCidr(text: string, field: string, scene: Scene): boolean {
     return false;
   }
   return true;
+}
+
+/** E9: the three parts and nothing else. A signature that leaves out the body would prove nothing about it. */
+function checkPayload(text: string, field: string, scene: Scene): boolean {
+  const parts = parsePayload(text);
+  if (typeof parts === 'string') {
+    refuse(
+      scene,
+      field,
+      `holds ${quote(parts)}, but only \${body}, \${timestamp} and \${id} stand for something here`,
+      'write $${ for a literal ${',
+    );
+    return false;
+  }
+  if (parts.filter(part => part === BODY).length === 1) return true;
+  refuse(
+    scene,
+    field,
+    'does not hold ${body} once',
+    'write ${body} where the body stands, for example ${timestamp}.${body}',
+  );
+  return false;
 }
 
 const RANGE_PROBLEMS: Readonly<Record<Exclude<RangeProblem, 'host bits'>, readonly [problem: string, fix: string]>> = {

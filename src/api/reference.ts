@@ -173,6 +173,7 @@ const TEXTS: Readonly<Record<string, string>> = {
   url: 'URL',
   cidr: 'address range',
   addressRange: 'address or range',
+  signedPayload: 'text with ${body}, ${timestamp}, ${id}',
   headerName: 'header name',
   settableHeader: 'header name',
   reference: 'object name',

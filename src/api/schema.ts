@@ -50,6 +50,8 @@ export interface StringSchema extends Schema<string> {
     | 'template'
     | 'url'
     | 'cidr'
+    /** Text of a signature with ${body}, ${timestamp} and ${id}. */
+    | 'signedPayload'
     /** An address, a CIDR or FIRST-LAST. */
     | 'addressRange'
     /** A header that is read. */

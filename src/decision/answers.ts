@@ -6,6 +6,7 @@ import type {
   Evidence,
   RateEvidence,
   RevocationEvidence,
+  SignatureEvidence,
   SubscriptionEvidence,
   TokenEvidence,
   Undecided,
@@ -48,6 +49,12 @@ export function subscriptionAnswer(evidence: Evidence): SubscriptionEvidence {
   const answer = answered(evidence);
   if ('plans' in answer) return answer;
   if ('reason' in answer && answer.state === 'undecided') return answer;
+  throw new CouldNotDecide('KeysUnavailable');
+}
+
+export function signatureAnswer(evidence: Evidence): SignatureEvidence {
+  const answer = answered(evidence);
+  if ('seen' in answer || 'reason' in answer) return answer;
   throw new CouldNotDecide('KeysUnavailable');
 }
 

@@ -4,9 +4,11 @@ import { certificateAnswer } from './answers.ts';
 import { failed, type Attempt } from './attempt.ts';
 import { tryCertificate } from './certificate-step.ts';
 import { tryToken } from './jwt-step.ts';
-import { API_KEY, BEARER, CLIENT_CERTIFICATE, isUndecided, object, type Objection } from './objection.ts';
+import { API_KEY, BEARER, CLIENT_CERTIFICATE, isUndecided, object, SIGNATURE, type Objection } from './objection.ts';
 import { Question, whenKnown, type Asking } from './question.ts';
 import type { Run } from './run.ts';
+import { isSigned } from './signature-header.ts';
+import { trySignature } from './signature-step.ts';
 import { locateKey, trySubscription } from './subscription-step.ts';
 import { hasDuplicate, locateToken } from './token-location.ts';
 import type { Challenge, Principal } from './verdict.ts';
@@ -24,6 +26,7 @@ function tryAnonymous(run: Run, alternatives: readonly CompiledAlternative[], fr
     if (other?.type === 'subscription' && locateKey(run.request, other.subscription).key !== undefined) {
       return NOT_ANONYMOUS;
     }
+    if (other?.type === 'hmacSignature' && isSigned(run.request, other.hmacSignature)) return NOT_ANONYMOUS;
     if (other?.type !== 'clientCertificate') continue;
     return new Question<Attempt>({ type: 'certificate', step: other.clientCertificate }, answer =>
       certificateAnswer(answer).state === 'absent' ? tryAnonymous(run, alternatives, at + 1) : NOT_ANONYMOUS,
@@ -44,6 +47,8 @@ function tryAlternative(
       return tryCertificate(alternative.clientCertificate);
     case 'subscription':
       return trySubscription(run, alternative.subscription);
+    case 'hmacSignature':
+      return trySignature(run, alternative.hmacSignature);
     case 'anonymous':
       return tryAnonymous(run, all);
   }
@@ -56,6 +61,7 @@ function allChallenges(alternatives: readonly CompiledAlternative[]): Challenge[
     if (type === 'jwt') challenges.add(BEARER);
     if (type === 'clientCertificate') challenges.add(CLIENT_CERTIFICATE);
     if (type === 'subscription') challenges.add(API_KEY);
+    if (type === 'hmacSignature') challenges.add(SIGNATURE);
   }
   return [...challenges];
 }

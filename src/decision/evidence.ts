@@ -8,12 +8,14 @@
 import type { ObjectKey } from '../api/object.ts';
 import type { Reason } from '../api/reasons.ts';
 import type { CertificateFacts } from '../x509/facts.ts';
+import type { StatedSignature } from './signature-header.ts';
 import type { SubscriptionPlan } from '../policy/model.ts';
 import type {
   CompiledJwt,
   CompiledCertificate,
   CompiledDeviceAuth,
   CompiledRateLimit,
+  CompiledSignature,
   CompiledSubscription,
 } from '../policy/steps.ts';
 
@@ -94,6 +96,13 @@ export interface SubscriptionRequest {
   readonly key: string;
   readonly isText: boolean;
 }
+/** What a request says of its signature; the body is whoever answers' to get. */
+export interface SignatureRequest extends StatedSignature {
+  readonly type: 'signature';
+  readonly step: CompiledSignature;
+  /** An open stream: whether what it was verified by still holds. */
+  readonly again: boolean;
+}
 export interface RateRequest {
   readonly type: 'rate';
   readonly step: CompiledRateLimit;
@@ -112,7 +121,11 @@ export type EvidenceRequest =
   | DeviceRequest
   | RevocationRequest
   | SubscriptionRequest
+  | SignatureRequest
   | RateRequest;
+
+/** `seen`: the very message was seen before. Refused: SignatureInvalid, BodyTooLarge. */
+export type SignatureEvidence = { readonly state: 'valid'; readonly seen: boolean } | Refusal | Undecided;
 
 /** Those that have the key, in the order of their names; whether one of them is good is for the evaluator to say. */
 export type SubscriptionEvidence = { readonly state: 'found'; readonly plans: readonly SubscriptionPlan[] } | Undecided;
@@ -129,6 +142,7 @@ export type Evidence =
   | DeviceEvidence
   | RevocationEvidence
   | SubscriptionEvidence
+  | SignatureEvidence
   | RateEvidence
   | string
   | undefined;
@@ -146,5 +160,6 @@ export interface EvidenceSource {
   revocation(request: RevocationRequest): OrPromise<RevocationEvidence>;
   device(request: DeviceRequest, now: number): OrPromise<DeviceEvidence>;
   subscription(request: SubscriptionRequest): SubscriptionEvidence;
+  signature(request: SignatureRequest, now: number): OrPromise<SignatureEvidence>;
   rate(request: RateRequest, now: number): OrPromise<RateEvidence>;
 }

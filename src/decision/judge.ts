@@ -15,6 +15,7 @@ const REASON_OF: Readonly<Record<EvidenceRequest['type'], Reason>> = {
   revocation: 'DeviceAuthUnavailable',
   device: 'DeviceAuthUnavailable',
   subscription: 'KeysUnavailable',
+  signature: 'KeysUnavailable',
   rate: 'Overloaded',
 };
 
@@ -37,6 +38,8 @@ function ask(source: EvidenceSource, request: EvidenceRequest, now: number): Evi
       return source.device(request, now);
     case 'subscription':
       return source.subscription(request);
+    case 'signature':
+      return source.signature(request, now);
     case 'rate':
       return source.rate(request, now);
   }

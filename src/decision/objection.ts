@@ -20,6 +20,8 @@ const NO_PARAMETERS: Readonly<Record<string, string>> = Object.freeze({});
 export const BEARER: Challenge = { scheme: 'Bearer', parameters: NO_PARAMETERS };
 export const CLIENT_CERTIFICATE: Challenge = { scheme: 'ClientCertificate', parameters: NO_PARAMETERS };
 export const API_KEY: Challenge = { scheme: 'ApiKey', parameters: NO_PARAMETERS };
+export const SIGNATURE: Challenge = { scheme: 'Signature', parameters: NO_PARAMETERS };
+const BARE_SIGNATURE: readonly Challenge[] = [SIGNATURE];
 const BARE_API_KEY: readonly Challenge[] = [API_KEY];
 const BARE_BEARER: readonly Challenge[] = [BEARER];
 const BARE_CERTIFICATE: readonly Challenge[] = [CLIENT_CERTIFICATE];
@@ -32,6 +34,7 @@ export function challengesFor(reason: Reason): readonly Challenge[] {
   if (reason === 'DuplicateCredential') return INVALID_REQUEST;
   if (reason === 'ClientCertificateNotPresent') return BARE_CERTIFICATE;
   if (reason === 'SubscriptionKeyNotFound' || reason === 'SubscriptionKeyInvalid') return BARE_API_KEY;
+  if (reason.startsWith('Signature')) return BARE_SIGNATURE;
   if (reason.startsWith('Token') && REASONS[reason].status === 401) return INVALID_TOKEN;
   return NO_CHALLENGES;
 }

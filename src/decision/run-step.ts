@@ -15,6 +15,7 @@ import { object, objectToFailure, type Objection } from './objection.ts';
 import { whenKnown, type Asking } from './question.ts';
 import { countCall } from './rate-step.ts';
 import type { Run } from './run.ts';
+import { trySignature } from './signature-step.ts';
 import { removeKeys, trySubscription } from './subscription-step.ts';
 import { setVariables } from './variables-step.ts';
 
@@ -52,6 +53,14 @@ function runSubscription(run: Run, step: StepOf<'subscription'>): Result {
     if (attempt.passed === undefined) return attempt.objection;
     accept(run, step, attempt.passed);
     if (!step.origin.audit) removeKeys(run, step.subscription);
+    return undefined;
+  });
+}
+
+function runSignature(run: Run, step: StepOf<'hmacSignature'>): Result {
+  return whenKnown(trySignature(run, step.hmacSignature), attempt => {
+    if (attempt.passed === undefined) return attempt.objection;
+    accept(run, step, attempt.passed);
     return undefined;
   });
 }
@@ -105,6 +114,8 @@ export function runStep(run: Run, step: RunnableStep): Result {
       return runCertificate(run, step);
     case 'subscription':
       return runSubscription(run, step);
+    case 'hmacSignature':
+      return runSignature(run, step);
     case 'anyOf':
       return runAnyOf(run, step);
     case 'deviceAuth':

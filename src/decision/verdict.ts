@@ -7,8 +7,8 @@ import type { RequestView } from '../policy/request.ts';
 import type { CertificateFacts } from './evidence.ts';
 
 export interface Principal {
-  readonly kind: 'Jwt' | 'ClientCertificate' | 'Subscription' | 'Anonymous';
-  /** Subject of the token, CN / SAN of the certificate, name of the subscription; for expressions, never logged. */
+  readonly kind: 'Jwt' | 'ClientCertificate' | 'Subscription' | 'HmacSignature' | 'Anonymous';
+  /** Subject of the token, CN / SAN of the certificate, name of the subscription, policy and step of the signature; for expressions, never logged. */
   readonly id: string;
   /** For the log line: issuer of the token, SHA-256 of the certificate. */
   readonly issuer?: string;

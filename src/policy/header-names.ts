@@ -1,21 +1,28 @@
 /** Headers that a step writes or reads, for rules S4 and P13. */
 import { foldName } from '../http/head.ts';
 import type { RequestStep } from '../api/kinds/steps.ts';
+import { readScheme } from './signature-schemes.ts';
 
 /** The authentication steps of a step: itself, or its alternatives. */
 export function listAuthentication(
   step: RequestStep,
-): readonly Pick<RequestStep, 'jwt' | 'clientCertificate' | 'subscription'>[] {
+): readonly Pick<RequestStep, 'jwt' | 'clientCertificate' | 'subscription' | 'hmacSignature'>[] {
   return step.anyOf ?? [step];
 }
 
 export const isAuthentication = (type: string): boolean =>
-  type === 'jwt' || type === 'clientCertificate' || type === 'subscription' || type === 'anyOf';
+  type === 'jwt' ||
+  type === 'clientCertificate' ||
+  type === 'subscription' ||
+  type === 'hmacSignature' ||
+  type === 'anyOf';
 
 /** Lower-case names of headers from which the step's credentials are read. */
 export function listReadHeaders(step: RequestStep): readonly string[] {
-  return listAuthentication(step).flatMap(({ jwt, subscription }) => {
-    const headers = [...(jwt?.from ?? []).map(({ header }) => header), subscription?.header];
+  return listAuthentication(step).flatMap(({ jwt, subscription, hmacSignature }) => {
+    const scheme = hmacSignature === undefined ? undefined : readScheme(hmacSignature);
+    const signed = [scheme?.header, scheme?.timestampHeader, scheme?.idHeader];
+    const headers = [...(jwt?.from ?? []).map(({ header }) => header), subscription?.header, ...signed];
     return headers.flatMap(header => (header === undefined ? [] : [header.toLowerCase()]));
   });
 }

@@ -112,6 +112,7 @@ function overrideStep(step: CompiledStep, isOwned: (name: string) => boolean): C
     case 'choose':
     case 'clientCertificate':
     case 'subscription':
+    case 'hmacSignature':
     case 'deviceAuth':
     case 'authorize':
     case 'ipFilter':

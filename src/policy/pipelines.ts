@@ -141,6 +141,7 @@ function collectCredentialNames(
     for (const part of step.type === 'anyOf' ? step.alternatives : [step]) {
       if (part.type === 'jwt') part.jwt.from.forEach(location => names.add(writeLocation(location)));
       if (part.type === 'subscription') part.subscription.from.forEach(location => names.add(writeLocation(location)));
+      if (part.type === 'hmacSignature') names.add(part.hmacSignature.scheme.header);
       if (part.type !== 'clientCertificate') continue;
       for (const { header } of trusts.get(part.clientCertificate.trust)?.spec.sources ?? []) {
         if (header !== undefined) names.add(header.name.toLowerCase());

@@ -21,6 +21,7 @@ import { compileResponseStep, type ResponseBody } from './response-steps.ts';
 import type { PolicyObject } from './scopes.ts';
 import {
   createStepCompiler,
+  SHARES_SECRET,
   placeOf,
   type BodyContext,
   type BodyScene,
@@ -111,8 +112,8 @@ function readVariables({ kind, meta, spec }: PolicyObject, lookup: Lookup, repor
     const field = memberPath('spec.variables', name);
     if (kind === 'ClusterAuthPolicy' && source.secretKeyRef !== undefined && !spec.shareSecrets) {
       report.error(`${field}.secretKeyRef`, {
-        problem: 'would bring a Secret of the cluster policy to tenants’ sidecars',
-        fix: 'set shareSecrets: true if that is meant, or use a ConfigMap',
+        problem: SHARES_SECRET.problem,
+        fix: `${SHARES_SECRET.fix}, or use a ConfigMap`,
       });
     }
     const value = source.value ?? readNamed(source, { namespace: meta.namespace, lookup, field, report });
@@ -193,7 +194,7 @@ function checkNames(steps: readonly FlatStep<{ readonly name: string }>[], repor
 
 function compileStep({ step, field }: FlatStep<RequestStep>, index: number, scene: BodyScene): BodyStep | undefined {
   const reads: Reference[] = [];
-  const compiler = createStepCompiler(field, placeOf(scene, index, false), scene, reads);
+  const compiler = createStepCompiler(field, placeOf(scene, index, false), scene, reads, step.name);
   const when = step.when === undefined ? undefined : compiler.expression(step.when, `${field}.when`);
   const body = compileRequestStep(step, compiler);
   if (body === undefined) return undefined;

@@ -12,7 +12,7 @@ import type {
   RespondStep,
 } from '../api/kinds/steps.ts';
 import { createAddressFilter } from './address-filter.ts';
-import { compileSubscription } from './caller-steps.ts';
+import { compileSignature, compileSubscription } from './caller-steps.ts';
 import { compileChoose, compileCors, compileVariables } from './flow-steps.ts';
 import { requireObject } from './references.ts';
 import type { StepCompiler } from './step-compiler.ts';
@@ -43,6 +43,10 @@ export function compileRequestStep(step: RequestStep, compiler: StepCompiler): S
   }
   if (step.subscription !== undefined) {
     return { type: 'subscription', subscription: compileSubscription(step.subscription, compiler) };
+  }
+  if (step.hmacSignature !== undefined) {
+    const compiled = compileSignature(step.hmacSignature, at('hmacSignature'), compiler);
+    return compiled && { type: 'hmacSignature', hmacSignature: compiled };
   }
   if (anyOf !== undefined) return compileAnyOf(anyOf, at('anyOf'), compiler);
   if (deviceAuth !== undefined) {
@@ -140,13 +144,17 @@ function compileAnyOf(alternatives: readonly Alternative[], field: string, compi
 }
 
 function compileAlternative(
-  { jwt, clientCertificate, subscription }: Alternative,
+  { jwt, clientCertificate, subscription, hmacSignature }: Alternative,
   field: string,
   compiler: StepCompiler,
 ): CompiledAlternative | undefined {
   if (jwt !== undefined) return { type: 'jwt', jwt: compileJwt(jwt, `${field}.jwt`, compiler) };
   if (subscription !== undefined) {
     return { type: 'subscription', subscription: compileSubscription(subscription, compiler) };
+  }
+  if (hmacSignature !== undefined) {
+    const compiled = compileSignature(hmacSignature, `${field}.hmacSignature`, compiler);
+    return compiled && { type: 'hmacSignature', hmacSignature: compiled };
   }
   if (clientCertificate === undefined) return { type: 'anonymous' };
   const compiled = compileCertificate(clientCertificate, `${field}.clientCertificate`, compiler);

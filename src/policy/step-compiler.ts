@@ -65,7 +65,13 @@ export interface Variables {
 
 /** Compiles texts of one step at its place, and reports what they read that only some routes have. */
 export interface StepCompiler {
+  readonly policy: PolicyObject;
   readonly namespace: string;
+  /** `policy/step`. */
+  readonly label: string;
+  /** Names what the step counts and remembers, the same over reloads: `AuthPolicy shop/orders/rate` (P7). */
+  readonly counter: string;
+  readonly lookup: Lookup;
   readonly supporting: Supporting;
   readonly needs: Needs;
   readonly report: ObjectReport;
@@ -106,13 +112,20 @@ export function placeOf(scene: BodyScene, index: number, response: boolean): Env
 export const typeOf = (step: RequestStep): string =>
   Object.keys(step).find(key => key !== 'name' && key !== 'when') ?? '';
 
+/** What a policy is told that would bring a Secret of its own to tenants (security rule 8). */
+export const SHARES_SECRET: Problem = {
+  problem: 'would bring a Secret of the cluster policy to tenants’ sidecars',
+  fix: 'set shareSecrets: true if that is meant',
+};
+
 export function createStepCompiler(
   field: string,
   environment: Environment,
   scene: BodyScene,
   reads: Reference[],
+  name = '',
 ): StepCompiler {
-  const { report } = scene;
+  const { report, policy, context } = scene;
   const accept = <T extends { readonly references: readonly Reference[] }>(
     compiled: T | Problem,
     at: string,
@@ -125,9 +138,15 @@ export function createStepCompiler(
     warnOfGaps(compiled.references, at, scene);
     return compiled;
   };
+  // A policy that is tried out counts for itself: enforced, it begins afresh (S8).
+  const audit = policy.spec.mode === 'Audit' ? 'Audit ' : '';
   return {
-    namespace: scene.policy.meta.namespace,
-    supporting: scene.context.supporting,
+    policy,
+    label: `${policy.meta.name}/${name}`,
+    counter: `${audit}${policy.kind} ${policy.key}/${name}`,
+    lookup: context.lookup,
+    namespace: policy.meta.namespace,
+    supporting: context.supporting,
     needs: scene.needs,
     report,
     field,

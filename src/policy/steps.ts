@@ -3,6 +3,7 @@ import type { ObjectKey } from '../api/object.ts';
 import type { BodyRewrite } from '../api/kinds/flow-steps.ts';
 import type { CertificateIdentity } from '../api/kinds/steps.ts';
 import type { AddressFilter } from './address-filter.ts';
+import type { PayloadPart } from '../api/signed-payload.ts';
 import type { Expression, Template } from './expression.ts';
 import type { DeviceServicePlan, Origin } from './model.ts';
 
@@ -35,6 +36,7 @@ export type StepBody =
   | { readonly type: 'jwt'; readonly jwt: CompiledJwt }
   | { readonly type: 'clientCertificate'; readonly clientCertificate: CompiledCertificate }
   | { readonly type: 'subscription'; readonly subscription: CompiledSubscription }
+  | { readonly type: 'hmacSignature'; readonly hmacSignature: CompiledSignature }
   | { readonly type: 'anyOf'; readonly alternatives: readonly CompiledAlternative[] }
   | { readonly type: 'deviceAuth'; readonly deviceAuth: CompiledDeviceAuth }
   | { readonly type: 'authorize'; readonly allow?: readonly CompiledRule[]; readonly deny: readonly CompiledRule[] }
@@ -54,6 +56,7 @@ export type CompiledAlternative =
   | { readonly type: 'jwt'; readonly jwt: CompiledJwt }
   | { readonly type: 'clientCertificate'; readonly clientCertificate: CompiledCertificate }
   | { readonly type: 'subscription'; readonly subscription: CompiledSubscription }
+  | { readonly type: 'hmacSignature'; readonly hmacSignature: CompiledSignature }
   | { readonly type: 'anonymous' };
 
 export type TokenLocation =
@@ -76,6 +79,37 @@ export interface CompiledJwt {
 export interface CompiledSubscription {
   /** Header first, then the query parameter, if there is one. */
   readonly from: readonly TokenLocation[];
+}
+
+export interface CompiledSignature {
+  /** What is signed and how, whoever's scheme it is. */
+  readonly scheme: SignatureScheme;
+  /** `policy/step`: `caller.id` of expressions. */
+  readonly id: string;
+  readonly keys: readonly { readonly secret: ObjectKey; readonly dataKey: string }[];
+  readonly toleranceMs: number;
+  readonly maxBody: number;
+  /** Names the memory of what was seen over reloads: policy and step. Absent: replays pass. */
+  readonly memory?: string;
+}
+
+export interface SignatureScheme {
+  /** Lower-case name of the header that carries the signature. */
+  readonly header: string;
+  /**
+   * What else stands in it. Bare: the prefix and one signature. Stripe: `t=…,v1=…` with the time, v1 as often as there are
+   * keys. Versions: `v1,…` separated by spaces (Standard Webhooks).
+   */
+  readonly form: 'Bare' | 'Stripe' | 'Versions';
+  readonly prefix: string;
+  readonly encoding: 'Hex' | 'Base64';
+  readonly algorithm: 'sha1' | 'sha256' | 'sha512';
+  /** WebhookSecret: Base64 behind `whsec_`. */
+  readonly keyEncoding: 'Text' | 'Base64' | 'Hex' | 'WebhookSecret';
+  readonly payload: readonly PayloadPart[];
+  /** Lower case. */
+  readonly timestampHeader?: string;
+  readonly idHeader?: string;
 }
 
 export interface CompiledClaim {

@@ -18,7 +18,7 @@ import {
 } from '../schema.ts';
 import { bodyRewrite, corsStep, replaceTextStep, setVariablesStep } from './flow-steps.ts';
 import { celExpression, headerName, memberName, objectName, queryName, settableHeader, template } from './shared.ts';
-import { subscriptionStep } from './caller-steps.ts';
+import { hmacSignatureStep, subscriptionStep } from './caller-steps.ts';
 import { ipFilterStep } from './traffic-steps.ts';
 
 const SECOND = 1000;
@@ -274,15 +274,15 @@ export const clientCertificateStep = object({
 });
 export type ClientCertificateStep = Infer<typeof clientCertificateStep>;
 
-const NOT_YET_HMAC = 'the step hmacSignature is not built yet';
-
 const AUTHENTICATION = {
   jwt: optional(describe(jwtStep, 'A token (JWT) of a TokenIssuer.')),
   clientCertificate: optional(describe(clientCertificateStep, 'A client certificate, judged by a ClientTrust.')),
   subscription: optional(
     describe(subscriptionStep, 'A key of a Subscription; both locations are removed before the app.'),
   ),
-  hmacSignature: optional(unbuilt(NOT_YET_HMAC, { description: 'A webhook’s signature over the body.' })),
+  hmacSignature: optional(
+    describe(hmacSignatureStep, 'A signature over the body with a shared key, as webhooks carry it.'),
+  ),
 };
 
 const alternative = object(

@@ -289,6 +289,7 @@ export const source = (parts: Partial<EvidenceSource> = {}): EvidenceSource => (
   revocation: () => ({ state: 'clear' }),
   device: () => ({ state: 'undecided', reason: 'DeviceAuthUnavailable' }),
   subscription: () => ({ state: 'found', plans: [] }),
+  signature: () => ({ state: 'refused', reason: 'SignatureInvalid' }),
   rate: () => ({ admitted: true, remaining: 9, retryAfter: 0, reset: 1 }),
   ...parts,
 });
