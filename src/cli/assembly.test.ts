@@ -30,6 +30,7 @@ function start(workload: Partial<Workload> = {}) {
     telemetry: { ...SILENT, log: { ...SILENT.log, warn: (fields, message) => void warned.push([message, fields]) } },
     clock: Date.now,
     random: () => 0.5,
+    randomBytes: size => new Uint8Array(size),
     publish: generation => void published.push(generation),
   });
   const collection = createCollection();

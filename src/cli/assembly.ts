@@ -4,6 +4,9 @@ import type { ManagedOptions } from '../credentials/managed-certificates.ts';
 import { createDevices, type DeviceView } from '../devices/devices.ts';
 import { createLimits } from '../limits/limits.ts';
 import { createLookup, type Material } from '../material/material.ts';
+import { createReplays } from '../callers/replays.ts';
+import { createSignatures } from '../callers/signatures.ts';
+import { createKeyHash } from '../limits/key-hash.ts';
 import { createSubscriptionKeys } from '../callers/subscription-keys.ts';
 import type { Snapshot } from '../policy/model.ts';
 import type { EnforcedState } from '../material/acknowledgement.ts';
@@ -34,6 +37,7 @@ export interface AssemblyOptions {
   readonly clock: () => number;
   /** 0 ≤ x < 1, for jitter. */
   readonly random: () => number;
+  readonly randomBytes: (size: number) => Uint8Array;
   readonly meshCertificate?: { readonly certificateFile: string; readonly keyFile: string };
   /** `meshCertificate.managed` where a controller signs. */
   readonly managed?: Pick<ManagedOptions, 'sign' | 'store'> | undefined;
@@ -83,6 +87,7 @@ export function createAssembly(options: AssemblyOptions): Assembly {
   const trust = createTrust({ ...adapters, onChange: () => republish() });
   const devices = createDevices(adapters);
   const limits = createLimits();
+  const replays = createReplays(createKeyHash(options.randomBytes(8)));
   const credentials = createCredentials({
     log: telemetry.log,
     ...(options.meshCertificate === undefined ? {} : { meshCertificate: options.meshCertificate }),
@@ -133,6 +138,7 @@ export function createAssembly(options: AssemblyOptions): Assembly {
     };
     const callers = prepareCallers(snapshot, material);
     limits.keep(snapshot.counters);
+    replays.keep(snapshot.counters);
     publish({ snapshot, material, callers, limits, unserved: explainUnserved(compiled.idle), ...views });
     publishedAt = clock();
     inForce = { snapshot, idle: compiled.idle, kept: compiled.kept };
@@ -145,7 +151,7 @@ export function createAssembly(options: AssemblyOptions): Assembly {
       const fields = { subscription: plan.key, secret, key: dataKey };
       telemetry.log.warn(fields, 'the hash of a subscription key cannot be read: unknown keys are answered 503');
     }
-    return { subscription: request => keys.find(request) };
+    return { subscription: request => keys.find(request), ...createSignatures(material, replays) };
   }
 
   /** What the compiler finds for the first time; the source has logged its own already. */

@@ -1,5 +1,8 @@
 /** What Secrets and ConfigMaps hold, judged by the code that will use them: certificates, keys, revocation lists. */
 import { X509Certificate } from 'node:crypto';
+import { readSharedKey, type KeyProblem } from '../callers/signature-keys.ts';
+import { listSignatures } from '../policy/header-names.ts';
+import { readScheme } from '../policy/signature-schemes.ts';
 import { readKeyHash } from '../callers/subscription-keys.ts';
 import { createHeaderCredentials } from '../credentials/header-credentials.ts';
 import { readPair, type PairProblem } from '../credentials/key-pair.ts';
@@ -110,6 +113,7 @@ function checkObject(check: Check): void {
       return checkSubscription(object, check);
     case 'AuthPolicy':
     case 'ClusterAuthPolicy':
+      return checkSignatureKeys(object, check);
     case 'PolicyTest':
       return;
   }
@@ -304,6 +308,27 @@ function checkKey({ key, meta, spec }: ObjectOfKind<'TokenIssuer'>, entry: Issue
     problem === 'NOT_A_KEY' && entry.secretKeyRef !== undefined && spec.algorithms?.some(isSymmetric) !== true;
   const fix = shared ? `${advice}; for a shared secret write algorithms: [HS256]` : advice;
   check.report('error', found.field, `${found.holds} ${said}`, fix);
+}
+
+const SHARED_KEYS: Readonly<Record<KeyProblem, string>> = {
+  EMPTY: 'an empty key',
+  NOT_HEX: 'no hex digits in pairs',
+  NOT_BASE64: 'no Base64',
+};
+
+function checkSignatureKeys({ spec }: ObjectOfKind<'AuthPolicy' | 'ClusterAuthPolicy'>, check: Check): void {
+  for (const { step, field } of listSignatures(spec.request)) {
+    const scheme = readScheme(step);
+    for (const [index, ref] of step.keys.entries()) {
+      const found = check.find(ref, `${field}.keys[${index}]`);
+      const key =
+        found === undefined || scheme === undefined ? undefined : readSharedKey(found.bytes, scheme.keyEncoding);
+      if (found === undefined || typeof key !== 'string') continue;
+      const where = key === 'NOT_BASE64' && scheme?.keyEncoding === 'WebhookSecret' ? ' after whsec_' : '';
+      const fix = 'put the key there as its sender shows it';
+      check.report('error', found.field, `${found.holds} ${SHARED_KEYS[key]}${where}`, fix);
+    }
+  }
 }
 
 function checkSubscription({ spec }: ObjectOfKind<'Subscription'>, check: Check): void {

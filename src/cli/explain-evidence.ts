@@ -18,6 +18,9 @@ import type {
   TokenEvidence,
   TokenRequest,
 } from '../decision/evidence.ts';
+import { createReplays } from '../callers/replays.ts';
+import { createSignatures } from '../callers/signatures.ts';
+import { createKeyHash } from '../limits/key-hash.ts';
 import { createSubscriptionKeys } from '../callers/subscription-keys.ts';
 import { createDevices } from '../devices/devices.ts';
 import type { HeaderFields } from '../http/head.ts';
@@ -39,6 +42,7 @@ export interface Given {
   /** DER, leaf first; empty: none. */
   readonly chain: readonly Uint8Array[];
   readonly fromTrustedPeer: boolean;
+  readonly body: Uint8Array;
   readonly deviceAuth?: { readonly status: number; readonly body: Readonly<Record<string, unknown>> } | 'unreachable';
   /** Milliseconds since the epoch. */
   readonly now: number;
@@ -174,6 +178,21 @@ function createSubscriptionAnswer(given: Given): (request: SubscriptionRequest) 
   };
 }
 
+/** Replays are not remembered from one run to the next. */
+function createSignatureAnswer(given: Given): EvidenceSource['signature'] {
+  const { material, note, body } = given;
+  const signatures = createSignatures(material, createReplays(createKeyHash(new Uint8Array(8))));
+  return (request, now) => {
+    const { step } = request;
+    if (body.length > step.maxBody) return { state: 'refused', reason: 'BodyTooLarge' };
+    const answer = signatures.verify(request, body, now, new Set());
+    const isAbsent = step.keys.some(({ secret }) => material.secret(secret) === undefined);
+    if (answer.state !== 'undecided' || !isAbsent) return answer;
+    note(`the signature of ${step.id} is not checked: a key of it is not in the manifests`);
+    return { state: 'valid', seen: false };
+  };
+}
+
 function answerDevice({ deviceAuth, note }: Given): DeviceEvidence {
   if (deviceAuth === undefined) note('the device-auth service is not asked; say what it answers with --device-auth');
   if (deviceAuth === undefined || deviceAuth === 'unreachable') {
@@ -191,6 +210,7 @@ export function createOfflineEvidence(given: Given): EvidenceSource {
     revocation: createRevocationAnswer(given),
     device: () => answerDevice(given),
     subscription: createSubscriptionAnswer(given),
+    signature: createSignatureAnswer(given),
     rate: ({ step }) => {
       given.note(`rate limit ${step.counter}: not counted, taken as admitted`);
       return { admitted: true, remaining: step.calls - 1, retryAfter: 0, reset: 0 };

@@ -88,9 +88,13 @@ const FILE = 'a FILE (- for standard input)';
 const ABSENT = new Set(['ENOENT', 'ENAMETOOLONG', 'ENOTDIR', 'ERR_INVALID_ARG_VALUE']);
 
 async function readText(path: string, option: string, io: Io, takes = FILE): Promise<string> {
-  if (path === '-' && io.stdin !== undefined) return io.stdin();
+  return (await readBytes(path, option, io, takes)).toString('utf8');
+}
+
+async function readBytes(path: string, option: string, io: Io, takes = FILE): Promise<Buffer> {
+  if (path === '-' && io.stdin !== undefined) return Buffer.from(await io.stdin(), 'utf8');
   try {
-    return await readFile(resolve(io.cwd, path), 'utf8');
+    return await readFile(resolve(io.cwd, path));
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
     const problem = ABSENT.has(code) ? 'no such file' : `the file cannot be read (${code})`;
@@ -100,6 +104,10 @@ async function readText(path: string, option: string, io: Io, takes = FILE): Pro
 
 export const readTokenFile = async (path: string, io: Io): Promise<string> =>
   (await readText(path, '--token', io)).trim();
+
+/** The request's body; empty without one. */
+export const readRequestBody = async (path: string | undefined, io: Io): Promise<Uint8Array> =>
+  path === undefined ? new Uint8Array(0) : readBytes(path, '--body', io);
 
 const MAX_CERTIFICATE = 64 * 1024;
 

@@ -21,6 +21,7 @@ import {
   readHeaderLine,
   readMoment,
   readRequestLine,
+  readRequestBody,
   readTokenFile,
   type HeaderLine,
 } from './explain-input.ts';
@@ -57,6 +58,10 @@ const OPTIONS = {
   token: textOption({
     placeholder: 'FILE',
     description: 'A token, sent as Authorization: Bearer; - for standard input. Elsewhere: use --header or the URL',
+  }),
+  body: textOption({
+    placeholder: 'FILE',
+    description: 'The request’s body, byte for byte, for signatures over it; - for standard input',
   }),
   certificate: textOption({
     placeholder: 'FILE',
@@ -192,9 +197,11 @@ async function decideAs(flags: Asking, resources: Resources, found: Found | unde
     return { verdict: refuse(reason ?? told, errors), trace: [], notes: [] };
   }
   const { snapshot, listener } = found;
-  const view = createView(flags, found, path, flags.headers);
+  const sent = await readRequestBody(flags.body, io);
+  const view = createView(flags, found, path, { lines: flags.headers, sent });
   const notes: string[] = [];
-  const given = await collectEvidence(flags, io, { snapshot, resources, view, now, note: text => notes.push(text) });
+  const about = { snapshot, resources, view, sent, now, note: (text: string) => void notes.push(text) };
+  const given = await collectEvidence(flags, io, about);
   const trace = createTrace(() => performance.now() * 1000);
   const matched = matchRequest(listener.match, view, snapshot.reservedHeaders, { now, trace });
   if (matched.kind === 'refused') {
@@ -213,13 +220,18 @@ async function collectHeaders(flags: Asked, io: Io): Promise<readonly HeaderLine
   return lines;
 }
 
-function createView(flags: Asked, { listener }: Found, path: string, lines: readonly HeaderLine[]): RequestView {
+interface Message {
+  readonly lines: readonly HeaderLine[];
+  readonly sent: Uint8Array;
+}
+
+function createView(flags: Asked, { listener }: Found, path: string, { lines, sent }: Message): RequestView {
   const { method, host, scheme, target } = flags.request;
   const headers = makeHeaders(lines);
   const peer = flags.peer ?? DOCUMENTATION_ADDRESS;
   const fromTrustedPeer = compileRanges(listener.trustedPeers)(peer);
   const sourceIp = flags['source-ip'] ?? findSource(listener.clientAddress, peer, fromTrustedPeer, headers);
-  const length = headers.values[headers.lower.indexOf('content-length')] ?? '0';
+  const length = headers.values[headers.lower.indexOf('content-length')] ?? String(sent.length);
   const size = /^[0-9]{1,15}$/.test(length) ? Number(length) : 0;
   return { method, path, query: target.query ?? '', host, scheme, headers, sourceIp, size, fromTrustedPeer };
 }
@@ -228,12 +240,13 @@ interface About {
   readonly snapshot: Found['snapshot'];
   readonly resources: Resources;
   readonly view: RequestView;
+  readonly sent: Uint8Array;
   readonly now: number;
   readonly note: (sentence: string) => void;
 }
 
 async function collectEvidence(flags: Asked, io: Io, about: About): Promise<Given> {
-  const { snapshot, resources, view, now, note } = about;
+  const { snapshot, resources, view, sent, now, note } = about;
   const answer = flags['device-auth'];
   const known = answer !== undefined && answer !== 'unreachable';
   const body = known && answer.file !== undefined ? await readBodyFile(answer.file, io) : {};
@@ -242,6 +255,7 @@ async function collectEvidence(flags: Asked, io: Io, about: About): Promise<Give
     material: resources.material,
     headers: view.headers,
     chain: flags.certificate === undefined ? [] : await readChainFile(flags.certificate, io),
+    body: sent,
     fromTrustedPeer: view.fromTrustedPeer,
     now,
     note,

@@ -78,6 +78,7 @@ async function serve(values: SidecarValues, io: Io, signal: AbortSignal): Promis
     telemetry,
     clock: Date.now,
     random: Math.random,
+    randomBytes,
     source: isCluster ? 'kubernetes' : 'files',
     publish: generation => proxy.publish(generation),
     keyStore,

@@ -7,6 +7,7 @@ import type {
   DeviceEvidence,
   DeviceRequest,
   EvidenceSource,
+  SignatureEvidence,
   SubscriptionEvidence,
   SubscriptionRequest,
   TokenEvidence,
@@ -40,6 +41,7 @@ export function createGivenEvidence(given: Given, context: GivenContext): Eviden
     revocation: () => ({ state: 'clear' }),
     device: request => answerDevice(given, request),
     subscription: request => answerSubscription(given, request, context),
+    signature: ({ step }) => answerSignature(given, step.maxBody),
     rate: ({ step }) => ({ admitted: true, remaining: step.calls - 1, retryAfter: 0, reset: 0 }),
   };
 }
@@ -126,6 +128,11 @@ function answerSubscription(
   if (subscription === undefined || key !== GIVEN_KEY) return { state: 'found', plans: [] };
   const plan = snapshot.subscriptions.plans.get(resolveName(namespace, subscription));
   return { state: 'found', plans: plan === undefined ? [] : [plan] };
+}
+
+function answerSignature({ signature, request }: Given, maxBody: number): SignatureEvidence {
+  if (Buffer.byteLength(request.body ?? '') > maxBody) return { state: 'refused', reason: 'BodyTooLarge' };
+  return signature === 'Valid' ? { state: 'valid', seen: false } : { state: 'refused', reason: 'SignatureInvalid' };
 }
 
 function answerDevice({ deviceAuth }: Given, { deviceId }: DeviceRequest): DeviceEvidence {

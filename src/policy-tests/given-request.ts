@@ -3,7 +3,7 @@ import type { PolicyTestCase } from '../api/kinds/policy-test.ts';
 import type { HeaderFields } from '../http/head.ts';
 import type { Pipeline } from '../policy/model.ts';
 import type { RequestView } from '../policy/request.ts';
-import type { CompiledStep, TokenLocation } from '../policy/steps.ts';
+import type { CompiledStep, SignatureScheme, TokenLocation } from '../policy/steps.ts';
 
 export type Given = PolicyTestCase['given'];
 
@@ -60,6 +60,29 @@ function placeKey({ steps }: Pipeline): readonly Line[] {
   return location === undefined ? [] : [[location.name, GIVEN_KEY]];
 }
 
+/** Where the first hmacSignature step reads, in its form; whether it is valid is for the case to say. */
+function placeSignature({ steps }: Pipeline, now: number): readonly Line[] {
+  const schemes = steps.flatMap(step => {
+    const parts = step.type === 'anyOf' ? step.alternatives : step.type === 'hmacSignature' ? [step] : [];
+    return parts.flatMap(part => (part.type === 'hmacSignature' ? [part.hmacSignature.scheme] : []));
+  });
+  const [scheme] = schemes;
+  return scheme === undefined ? [] : writeSignature(scheme, String(Math.floor(now / 1000)));
+}
+
+const BYTES = { sha1: 20, sha256: 32, sha512: 64 } as const;
+
+function writeSignature(scheme: SignatureScheme, timestamp: string): readonly Line[] {
+  const zeros = new Uint8Array(BYTES[scheme.algorithm]);
+  const text = Buffer.from(zeros).toString(scheme.encoding === 'Hex' ? 'hex' : 'base64');
+  const forms = { Bare: scheme.prefix + text, Stripe: `t=${timestamp},v1=${text}`, Versions: `v1,${text}` };
+  return [
+    [scheme.header, forms[scheme.form]],
+    ...(scheme.timestampHeader === undefined ? [] : [[scheme.timestampHeader, timestamp] as const]),
+    ...(scheme.idHeader === undefined ? [] : [[scheme.idHeader, 'given'] as const]),
+  ];
+}
+
 /** `issuerKey`: the token's TokenIssuer, in full. */
 export function createGivenRequest(
   given: Given,
@@ -69,17 +92,21 @@ export function createGivenRequest(
     host,
     scheme,
     issuerKey,
+    now,
   }: {
     readonly pipeline: Pipeline;
     readonly path: string;
     readonly host: string;
     readonly scheme: 'http' | 'https';
     readonly issuerKey: string | undefined;
+    /** Milliseconds since the epoch. */
+    readonly now: number;
   },
 ): RequestView {
   const { request, sourceIp } = given;
   const placed = issuerKey === undefined ? { headers: [], query: [] } : placeToken(pipeline, issuerKey);
   const keys = given.subscription === undefined ? [] : placeKey(pipeline);
+  const signature = given.signature === undefined ? [] : placeSignature(pipeline, now);
   const body = new TextEncoder().encode(request.body ?? '');
   const own: readonly Line[] = Object.entries(request.headers ?? {});
   const length: readonly Line[] = body.length === 0 ? [] : [['Content-Length', String(body.length)]];
@@ -90,7 +117,7 @@ export function createGivenRequest(
     query: query.map(pair => pair.map(encodeURIComponent).join('=')).join('&'),
     host,
     scheme,
-    headers: makeFields([['Host', host], ...own, ...placed.headers, ...keys, ...length]),
+    headers: makeFields([['Host', host], ...own, ...placed.headers, ...keys, ...signature, ...length]),
     sourceIp,
     size: body.length,
     fromTrustedPeer: false,

@@ -121,7 +121,7 @@ async function judgeCase(
   const { pipeline } = found.match.route;
   const issuerKey = given.token === undefined ? undefined : resolveName(test.meta.namespace, given.token.issuer);
   const scheme = listener.tls === undefined ? 'http' : 'https';
-  const view = createGivenRequest(given, { pipeline, path, host, scheme, issuerKey });
+  const view = createGivenRequest(given, { pipeline, path, host, scheme, issuerKey, now: at });
   const evidence = createGivenEvidence(given, { namespace: test.meta.namespace, snapshot, now: at });
   const policies = new Set(pipeline.steps.map(({ origin }) => origin.key));
   const matched = matchRequest(listener.match, view, snapshot.reservedHeaders, { now: at, trace });

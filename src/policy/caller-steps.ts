@@ -40,6 +40,7 @@ export function compileSignature(
     readKeyRef({ secretKeyRef }, namespace, lookup, at, report);
     return { secret: `${secretKeyRef.namespace ?? namespace}/${secretKeyRef.name}`, dataKey: secretKeyRef.key };
   });
+  if (step.rejectReplays) compiler.needs.counters.add(compiler.counter);
   return {
     scheme,
     id: compiler.label,

@@ -177,7 +177,7 @@ function freeze(
     deviceServices: plans.services,
     credentials: plans.credentials,
     subscriptions,
-    counters: collectCounters(served),
+    counters: new Set([...used].flatMap(policy => [...(policy.body?.needs.counters ?? [])])),
     allowances,
     errorsBeforeMatch: errors,
     notices: collectNotices([...used], plans, listeners, allowances),
@@ -199,12 +199,6 @@ function pickSubscriptions(
     settled,
     asking.map(({ draft }) => draft.object),
   );
-}
-
-function collectCounters(served: readonly ServedApi[]): ReadonlySet<string> {
-  const pipelines = new Set(served.flatMap(({ routes = [] }) => routes.map(({ route }) => route.pipeline)));
-  const steps = [...pipelines].flatMap(pipeline => pipeline.steps);
-  return new Set(steps.flatMap(step => (step.type === 'rateLimit' ? [step.rateLimit.counter] : [])));
 }
 
 /** Objects that cannot be parsed now keep the plan that they had. */

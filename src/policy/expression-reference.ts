@@ -58,9 +58,9 @@ const MEANINGS: Readonly<Record<string, string>> = {
   'cert.subjectAltName.ip': 'IP addresses.',
   'cert.notAfter': 'When the certificate ends.',
   'subscription.name': 'The name of the Subscription whose key was sent.',
-  'caller.kind': '`Jwt`, `ClientCertificate`, `Subscription` or `Anonymous`.',
+  'caller.kind': '`Jwt`, `ClientCertificate`, `Subscription`, `HmacSignature` or `Anonymous`.',
   'caller.id':
-    'Subject of the token; of a certificate its CN, else its first URI, DNS name, e-mail or IP address, else its SHA-256; the name of the subscription.',
+    'Subject of the token; of a certificate its CN, else its first URI, DNS name, e-mail or IP address, else its SHA-256; the name of the subscription; policy and step of the signature.',
   params: 'Name to value of the path parameters of the operation: `params.deviceId`. Decoded once.',
   vars: 'Name to text of the policy’s variables, and of what its setVariables steps have set by now; else those of the nearest broader policy.',
   'response.status': 'Status of the app’s answer.',
@@ -72,7 +72,7 @@ const MEANINGS: Readonly<Record<string, string>> = {
   'steps.ran': 'Whether the step ran and passed.',
   'steps.status': 'Status of the service’s answer, a cached one included.',
   'steps.body': 'Its JSON object; always there, empty when nothing is known.',
-  'steps.alternative': 'Which sort of alternative passed: `jwt`, `clientCertificate`, `subscription` or `anonymous`.',
+  'steps.alternative': 'Which sort of alternative passed: `jwt`, `clientCertificate`, `subscription`, `hmacSignature` or `anonymous`.',
   'steps.jwt': 'The members of `jwt`, of this very step.',
   'steps.cert': 'The members of `cert`, of this very step.',
 };

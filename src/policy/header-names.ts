@@ -1,6 +1,8 @@
 /** Headers that a step writes or reads, for rules S4 and P13. */
 import { foldName } from '../http/head.ts';
+import type { HmacSignatureStep } from '../api/kinds/caller-steps.ts';
 import type { RequestStep } from '../api/kinds/steps.ts';
+import { flattenRequest } from './flat-steps.ts';
 import { readScheme } from './signature-schemes.ts';
 
 /** The authentication steps of a step: itself, or its alternatives. */
@@ -54,3 +56,14 @@ export function listWrittenHeaders(step: RequestStep): readonly WrittenHeader[] 
 
 /** The names under which headers count as the same. */
 export const foldNames = (names: readonly string[]): ReadonlySet<string> => new Set(names.map(foldName));
+
+/** Every hmacSignature step, in alternatives and branches too, with its field. */
+export const listSignatures = (
+  steps: readonly RequestStep[],
+): readonly { readonly step: HmacSignatureStep; readonly field: string }[] =>
+  flattenRequest(steps).flatMap(({ step, field }) =>
+    listAuthentication(step).flatMap(({ hmacSignature }, at) => {
+      const place = step.anyOf === undefined ? field : `${field}.anyOf[${at}]`;
+      return hmacSignature === undefined ? [] : [{ step: hmacSignature, field: `${place}.hmacSignature` }];
+    }),
+  );

@@ -45,8 +45,7 @@ export function instantiate(policy: PolicyInForce, { scope, widened }: Participa
       ...(when === undefined ? {} : { when }),
       ...(branch === undefined ? {} : { branch }),
     };
-    if (body.type !== 'rateLimit') return { ...head, ...body };
-    return { ...head, type: 'rateLimit', rateLimit: { ...body.rateLimit, counter: `${kind} ${key}/${name}` } };
+    return { ...head, ...body };
   });
   return { origin, steps };
 }

@@ -82,7 +82,7 @@ export interface Snapshot {
   readonly credentials: ReadonlyMap<ObjectKey, CredentialPlan>;
   /** Empty where no step asks for a subscription key. */
   readonly subscriptions: SubscriptionSet;
-  /** Names of the rateLimit counters in force (CompiledRateLimit.counter): counters of other names may be forgotten. */
+  /** Names of what steps in force count and remember: what has another name may be forgotten. */
   readonly counters: ReadonlySet<string>;
   /** What cluster policies let this namespace leave open (S9), ended ones included; see allowances.ts. */
   readonly allowances: readonly AllowancePlan[];

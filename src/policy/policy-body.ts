@@ -103,6 +103,7 @@ const createNeeds = (): Needs => ({
   services: new Set(),
   credentials: new Set(),
   uses: new Set(),
+  counters: new Set(),
 });
 
 function readVariables({ kind, meta, spec }: PolicyObject, lookup: Lookup, report: ObjectReport): Variables {

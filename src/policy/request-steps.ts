@@ -198,7 +198,8 @@ function compileRateLimit(step: RateLimitStep, field: string, compiler: StepComp
   const key = compiler.text(step.key, 'text', `${field}.key`);
   if (key === undefined) return undefined;
   const { calls, period, maxKeys, headers } = step;
-  return { counter: '', calls, periodMs: period, key, maxKeys, headers };
+  compiler.needs.counters.add(compiler.counter);
+  return { counter: compiler.counter, calls, periodMs: period, key, maxKeys, headers };
 }
 
 /** Header settings of a request or a response. */

@@ -45,6 +45,8 @@ export interface Needs {
   readonly credentials: Set<ObjectKey>;
   /** What only some steps need of the namespace. */
   readonly uses: Set<'subscriptions'>;
+  /** Names of what its steps count and remember. */
+  readonly counters: Set<string>;
 }
 
 export interface BodyScene {

@@ -134,7 +134,7 @@ export class AppExchange implements UpstreamUser {
       return this.#sent();
     }
     body.sendTo(upstream.socket, this.permit.route.api.bodyBytes, reserved);
-    if (!head.expectContinue) return this.#writeWithBody(upstream, text);
+    if (!head.expectContinue || exchange.continued) return this.#writeWithBody(upstream, text);
     upstream.socket.write(text, 'latin1');
     this.#phase = 'expecting';
     this.deadline = exchange.at + EXPECT_MS;

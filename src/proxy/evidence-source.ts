@@ -10,6 +10,8 @@ import type {
   RateRequest,
   Refusal,
   RevocationRequest,
+  SignatureEvidence,
+  SignatureRequest,
   SubscriptionEvidence,
   SubscriptionRequest,
   TokenEvidence,
@@ -18,6 +20,7 @@ import type {
 } from '../decision/evidence.ts';
 import type { RequestView } from '../policy/request.ts';
 import type { Peer } from '../trust/trust.ts';
+import type { Proofs } from '../callers/signatures.ts';
 import type { ActiveListener } from './listener.ts';
 import type { JudgedClient } from './trusted-peers.ts';
 
@@ -31,6 +34,19 @@ export interface Meter {
   certificateTrust: ObjectKey | undefined;
 }
 
+/** The body of the request, whole, or that it is too long. What cannot be had at all ends the request by itself. */
+export type HeldBody = Uint8Array | 'too large';
+
+/** What the request itself can give to a decision. */
+export interface Asked extends Meter {
+  /** By which signatures it was verified, while it is open. */
+  readonly proofs: Proofs;
+  /** Reads the body up to `most` bytes before anything is forwarded. */
+  holdBody(most: number): OrPromise<HeldBody>;
+}
+
+const TOO_LARGE: SignatureEvidence = { state: 'refused', reason: 'BodyTooLarge' };
+
 /** What is judged, and who sent it. */
 export interface Subject {
   readonly view: RequestView;
@@ -42,14 +58,14 @@ export class RequestEvidence implements EvidenceSource {
   readonly #active: ActiveListener;
   readonly #view: RequestView;
   readonly #peer: Peer;
-  readonly #meter: Meter;
+  readonly #asked: Asked;
 
-  constructor(client: JudgedClient, active: ActiveListener, subject: Subject, meter: Meter) {
+  constructor(client: JudgedClient, active: ActiveListener, subject: Subject, asked: Asked) {
     this.#client = client;
     this.#active = active;
     this.#view = subject.view;
     this.#peer = subject.peer;
-    this.#meter = meter;
+    this.#asked = asked;
   }
 
   token(request: TokenRequest, now: number): OrPromise<TokenEvidence> {
@@ -57,7 +73,7 @@ export class RequestEvidence implements EvidenceSource {
   }
 
   certificate(request: CertificateRequest, now: number): OrPromise<CertificateEvidence> {
-    this.#meter.certificateTrust = request.step.trust;
+    this.#asked.certificateTrust = request.step.trust;
     return this.#active.generation.trust.judgeRequest(request.step.trust, this.#view.headers, this.#peer, now);
   }
 
@@ -80,12 +96,22 @@ export class RequestEvidence implements EvidenceSource {
     try {
       return await answer;
     } finally {
-      this.#meter.deviceAuthMs += monotonic() - since;
+      this.#asked.deviceAuthMs += monotonic() - since;
     }
   }
 
   subscription(request: SubscriptionRequest): SubscriptionEvidence {
     return this.#active.generation.callers.subscription(request);
+  }
+
+  signature(request: SignatureRequest, now: number): OrPromise<SignatureEvidence> {
+    const { callers } = this.#active.generation;
+    const { proofs } = this.#asked;
+    if (request.again) return callers.verifyAgain(request, proofs);
+    const held = this.#asked.holdBody(request.step.maxBody);
+    const verify = (body: HeldBody): SignatureEvidence =>
+      body === 'too large' ? TOO_LARGE : callers.verify(request, body, now, proofs);
+    return held instanceof Promise ? held.then(verify) : verify(held);
   }
 
   rate(request: RateRequest, now: number): OrPromise<RateEvidence> {

@@ -5,12 +5,14 @@ import { judgeMatched, matchRequest } from '../decision/judge-request.ts';
 import { refuse } from '../decision/refuse.ts';
 import type { Denial, Permit, Respond, Verdict } from '../decision/verdict.ts';
 import type { RequestHead } from '../http/message.ts';
+import type { Proofs } from '../callers/signatures.ts';
 import type { ErrorsPlan, Route } from '../policy/model.ts';
 import type { RequestView } from '../policy/request.ts';
 import { AppExchange, type Outgoing } from './app-exchange.ts';
 import type { ClientConnection } from './client-connection.ts';
-import { RequestEvidence } from './evidence-source.ts';
+import { RequestEvidence, type HeldBody } from './evidence-source.ts';
 import { forward } from './forward.ts';
+import { Holding } from './holding.ts';
 import { isMisdirected } from './handshake.ts';
 import type { ActiveListener } from './listener.ts';
 import { recordRequest } from './record.ts';
@@ -24,6 +26,8 @@ import { describePeer } from './trusted-peers.ts';
 const STREAM_AFTER_MS = 5000;
 /** No decision takes longer than the look-ups that it asks for, which have clocks of their own. */
 const DECISION_MS = 120_000;
+
+const NO_BODY = new Uint8Array(0);
 
 export class Exchange implements Rejudged {
   readonly client: ClientConnection;
@@ -53,6 +57,8 @@ export class Exchange implements Rejudged {
   /** Of the decision; afterwards the AppExchange has its own. */
   #deadline = Infinity;
   #rest: Buffer | undefined;
+  #holding: Holding | undefined;
+  #proofs: Proofs | undefined;
   #done = false;
 
   constructor(client: ClientConnection, head: RequestHead) {
@@ -121,10 +127,35 @@ export class Exchange implements Rejudged {
 
   /** Called by forward() only, which has a Permit. */
   send(outgoing: Outgoing): void {
-    const rest = this.#rest;
-    this.#rest = undefined;
-    this.#toApp = new AppExchange(this, outgoing, rest);
+    this.#toApp = new AppExchange(this, outgoing, this.#takeRest());
     this.#toApp.connect();
+  }
+
+  /** What is here of the body, as it came. */
+  #takeRest(): Buffer | undefined {
+    const [held, rest] = [this.#holding?.release(), this.#rest];
+    this.#rest = undefined;
+    if (held === undefined || held.length === 0) return rest;
+    return rest === undefined ? held : Buffer.concat([held, rest]);
+  }
+
+  holdBody(most: number): HeldBody | Promise<HeldBody> {
+    if (this.body.complete) return NO_BODY;
+    this.#holding ??= new Holding(this, this.#takeRest());
+    return this.#holding.hold(most);
+  }
+
+  get proofs(): Proofs {
+    return (this.#proofs ??= new Set());
+  }
+
+  /** The client was told to send its body before the app was asked. */
+  get continued(): boolean {
+    return this.#holding?.continued === true;
+  }
+
+  renewDecision(): void {
+    this.#deadline = this.at + DECISION_MS;
   }
 
   /** Something came about by itself: the client may be gone by now, and what is thrown has no other catcher. */
@@ -149,6 +180,11 @@ export class Exchange implements Rejudged {
     this.#reply(this.#deny(reason, this.route?.pipeline.errors ?? DEFAULT_ERRORS));
   }
 
+  /** Ends the request where no policy does, while it is decided. */
+  refuse(reason: Reason): void {
+    if (!this.#done) this.#refuse(reason, this.route?.pipeline.errors ?? DEFAULT_ERRORS);
+  }
+
   /** Denies where no policy did. */
   #refuse(reason: Reason, errors: ErrorsPlan): void {
     const denial = this.#deny(reason, errors);
@@ -169,7 +205,7 @@ export class Exchange implements Rejudged {
   /** Sends an answer of our own. What is here of the body is dropped; if more is to come the connection ends. */
   #reply(verdict: Denial | Respond): void {
     const { client, head } = this;
-    this.#skipBody(this.#toApp?.drop() ?? this.#rest);
+    this.#skipBody(this.#toApp?.drop() ?? this.#takeRest());
     const close = this.mustClose();
     const { status, text, bodyBytes } = renderReply(client.shared, verdict, {
       requestId: this.requestId,
@@ -185,7 +221,6 @@ export class Exchange implements Rejudged {
   }
 
   #skipBody(rest: Buffer | undefined): void {
-    this.#rest = undefined;
     if (rest === undefined) return;
     const taken = this.body.take(rest);
     if (typeof taken === 'number' && taken < rest.length) this.client.hold(rest.subarray(taken));
@@ -227,6 +262,7 @@ export class Exchange implements Rejudged {
     this.tick();
     if (this.#toApp !== undefined) return this.#toApp.onClientData(chunk);
     if (this.body.complete) return this.client.hold(chunk);
+    if (this.#holding?.waiting === true) return this.#holding.onData(chunk);
     this.#rest = this.#rest === undefined ? chunk : Buffer.concat([this.#rest, chunk]);
     this.client.pause();
   }
@@ -239,7 +275,7 @@ export class Exchange implements Rejudged {
     this.tick();
     if (this.#toApp?.onClientEnd() === true) return;
     // A FIN after a whole request is no abort; within a body it is.
-    if (!this.body.complete) this.abort();
+    if (!this.body.complete && this.#holding?.whole !== true) this.abort();
   }
 
   onClientClosed(): void {
@@ -253,10 +289,15 @@ export class Exchange implements Rejudged {
   // --- clocks, and open streams (M7)
 
   sweep(now: number): void {
-    const toApp = this.#toApp;
+    const [toApp, holding] = [this.#toApp, this.#holding];
+    // Who waits for the client is not late with the decision.
+    if (holding?.waiting === true) {
+      if (holding.deadline <= now) this.resume(() => holding.expire());
+      return;
+    }
     if (this.#deadline <= now) {
       this.#deadline = Infinity;
-      return this.resume(() => this.#refuse('Overloaded', this.route?.pipeline.errors ?? DEFAULT_ERRORS));
+      return this.resume(() => this.refuse('Overloaded'));
     }
     if (toApp === undefined) return;
     if (toApp.deadline <= now) this.resume(() => toApp.expire());

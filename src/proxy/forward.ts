@@ -108,7 +108,7 @@ function renderForwarded({ permit, exchange, active, view, target, presented }: 
     connectionNames: head.connectionNames,
     edits,
     framing: head.framing,
-    expectContinue: head.expectContinue,
+    expectContinue: head.expectContinue && !exchange.continued,
     extra: extraLines({ exchange, view, target, edits, trusted }),
   });
 }

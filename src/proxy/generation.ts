@@ -6,6 +6,7 @@
  */
 import type { ObjectKey } from '../api/object.ts';
 import type { CredentialView } from '../credentials/credentials.ts';
+import type { Signatures } from '../callers/signatures.ts';
 import type { EvidenceSource } from '../decision/evidence.ts';
 import type { Material } from '../material/material.ts';
 import type { HostPort } from '../policy/allowed-hosts.ts';
@@ -24,7 +25,7 @@ export interface DeviceAnswers {
   device: EvidenceSource['device'];
   revocation: EvidenceSource['revocation'];
 }
-export interface CallerAnswers {
+export interface CallerAnswers extends Signatures {
   subscription: EvidenceSource['subscription'];
 }
 export interface RateAnswers {

@@ -3,7 +3,7 @@ import { judge } from '../decision/judge.ts';
 import { refuse } from '../decision/refuse.ts';
 import type { Denial, Permit, Respond, Verdict } from '../decision/verdict.ts';
 import type { RequestView } from '../policy/request.ts';
-import { RequestEvidence, type Meter } from './evidence-source.ts';
+import { RequestEvidence, type Asked } from './evidence-source.ts';
 import type { ActiveListener, Listener } from './listener.ts';
 import { describePeer, type JudgedClient } from './trusted-peers.ts';
 
@@ -17,7 +17,7 @@ interface StreamClient extends JudgedClient {
   fault(error: unknown): void;
 }
 
-export interface Rejudged extends Meter {
+export interface Rejudged extends Asked {
   readonly client: StreamClient;
   readonly view: RequestView | undefined;
   rejudging: boolean;

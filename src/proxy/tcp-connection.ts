@@ -43,6 +43,7 @@ export class TcpConnection implements JudgedClient, Rejudged, Sweepable, OpenCon
   rejudging = false;
   deviceAuthMs = 0;
   certificateTrust: ObjectKey | undefined;
+  readonly proofs = new Set<string>();
   #active: ActiveListener;
   readonly #requestId: string;
   readonly #startedAt: number;
@@ -74,6 +75,11 @@ export class TcpConnection implements JudgedClient, Rejudged, Sweepable, OpenCon
   /** What the connection is judged as when it is judged again. */
   get client(): this {
     return this;
+  }
+
+  /** Bytes are passed on unread: no step of M6 asks for them. */
+  holdBody(): 'too large' {
+    return 'too large';
   }
 
   get closed(): boolean {

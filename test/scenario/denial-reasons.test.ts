@@ -1,5 +1,6 @@
 /** Every reason of a denial that this version can give: status, headers, body and log line. */
 import assert from 'node:assert/strict';
+import { createHmac } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 import { REASON_NAMES, REASONS, type Reason } from '../../src/api/reasons.ts';
 import { createDemoMaterial, type DemoMaterial } from '../../src/demo/material.ts';
@@ -13,10 +14,6 @@ import { type LogLine, type Sidecar, startSidecar } from '../support/sidecar.ts'
 
 /** Reasons of features that are not built yet, and why each of them cannot occur. */
 const CANNOT_OCCUR: Readonly<Partial<Record<Reason, string>>> = {
-  SignatureNotPresent: 'the step hmacSignature is not built yet',
-  SignatureInvalid: 'the step hmacSignature is not built yet',
-  SignatureExpired: 'the step hmacSignature is not built yet',
-  SignatureReplayed: 'the step hmacSignature is not built yet',
   QuotaExceeded: 'the step quota is not built yet',
   ConcurrencyExceeded: 'the step concurrency is not built yet',
   Draining: 'a draining sidecar goes on serving, and one that stops accepts nothing; kept for HTTP/2',
@@ -64,6 +61,8 @@ function describeApis(ports: Record<'closed' | 'app', number>): made.Manifest[] 
   const names = ['jwt', 'aged', 'picky', 'dark', 'claims', 'bound', 'certificate', 'identity', 'stale-list', 'header'];
   const more = [
     'subscribed',
+    'signed',
+    'timed',
     'elsewhere',
     'banned',
     'header-value',
@@ -147,6 +146,11 @@ function describePolicies(): made.Manifest[] {
       authorize: { deny: [{ name: 'all', expression: 'true', message: 'closed' }] },
     }),
     on('subscribed', { name: 'caller', subscription: {} }),
+    on('signed', {
+      name: 'caller',
+      hmacSignature: { preset: 'GitHub', keys: [made.fromSecret('partner', 'hash')], rejectReplays: true },
+    }),
+    on('timed', { name: 'caller', hmacSignature: { preset: 'Slack', keys: [made.fromSecret('partner', 'hash')] } }),
     on('elsewhere', made.OPEN, { name: 'from', ipFilter: { allow: ['192.0.2.0/24'] } }),
     on('banned', made.OPEN, { name: 'from', ipFilter: { deny: ['127.0.0.0/8'] } }),
     on('rate', made.OPEN, { name: 'slowly', rateLimit: { calls: 1, period: '24h' } }),
@@ -506,6 +510,42 @@ describe('denials', () => {
       challenges: [/^ApiKey realm="reasons"$/],
       detail: 'no Subscription has the key',
       ...caller('subscribed'),
+    },
+    {
+      reason: 'SignatureNotPresent',
+      ask: () => get('/v1/signed'),
+      challenges: [/^Signature realm="reasons"$/],
+      ...caller('signed'),
+    },
+    {
+      reason: 'SignatureInvalid',
+      ask: () => send(head('GET /v1/signed HTTP/1.1', `X-Hub-Signature-256: sha256=${'ab'.repeat(32)}`)),
+      challenges: [/^Signature realm="reasons"$/],
+      ...caller('signed'),
+    },
+    {
+      reason: 'SignatureExpired',
+      ask: () =>
+        send(
+          head(
+            'GET /v1/timed HTTP/1.1',
+            `X-Slack-Signature: v0=${'ab'.repeat(32)}`,
+            'X-Slack-Request-Timestamp: 1531420618',
+          ),
+        ),
+      challenges: [/^Signature realm="reasons"$/],
+      ...caller('timed'),
+    },
+    {
+      reason: 'SignatureReplayed',
+      ask: async () => {
+        const signature = createHmac('sha256', 'ab'.repeat(32)).update('').digest('hex');
+        const signed = head('GET /v1/signed HTTP/1.1', `X-Hub-Signature-256: sha256=${signature}`);
+        assert.equal((await send(signed)).status, 200);
+        return send(signed);
+      },
+      challenges: [/^Signature realm="reasons"$/],
+      ...caller('signed'),
     },
     { reason: 'AddressNotAllowed', ask: () => get('/v1/elsewhere'), by: ['shop/elsewhere', 'from'] },
     { reason: 'AddressBlocked', ask: () => get('/v1/banned'), by: ['shop/banned', 'from'] },

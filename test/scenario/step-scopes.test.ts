@@ -1,6 +1,6 @@
 /** Each step at each of the five scopes, enforced and in Audit: the same verdict live and in explain, said of the same step. */
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
+import { createHash, createHmac } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -25,7 +25,21 @@ const from = (address: string): Ask => ({ path: '/a', headers: [['X-Forwarded-Fo
 
 const keyed = (key: string): Ask => ({ path: '/a', headers: [['X-Key', key]] });
 
+const signed = (text: string): Ask => ({
+  method: 'POST',
+  path: '/a',
+  headers: [['X-Hub-Signature-256', `sha256=${createHmac('sha256', sha256('opensesame')).update(text).digest('hex')}`]],
+  body: 'opensesame',
+});
+
 const SUBJECTS: Readonly<Record<string, Subject>> = {
+  hmacSignature: {
+    // A cluster policy names the namespace of its keys, and says that they may reach tenants.
+    step: { hmacSignature: { preset: 'GitHub', keys: [made.fromSecret('keys', 'primary')] } },
+    good: signed('opensesame'),
+    bad: signed('sesame'),
+    reason: '401 SignatureInvalid',
+  },
   subscription: {
     step: { subscription: { header: 'X-Key' } },
     good: keyed('opensesame'),
@@ -44,9 +58,15 @@ const SUBJECTS: Readonly<Record<string, Subject>> = {
   },
 };
 
+/** References of a cluster policy carry their namespace. */
+const inNamespace = (spec: made.Spec): made.Spec =>
+  JSON.parse(JSON.stringify(spec), (name, value: unknown) =>
+    name === 'secretKeyRef' ? { ...(value as object), namespace: 'shop' } : value,
+  ) as made.Spec;
+
 /** How a policy is written for each scope. */
 const SCOPES: Readonly<Record<string, (spec: made.Spec) => made.Manifest>> = {
-  Cluster: spec => made.clusterAuthPolicy('subject', spec),
+  Cluster: spec => made.clusterAuthPolicy('subject', { ...inNamespace(spec), shareSecrets: true }),
   Namespace: spec => made.authPolicy('subject', spec),
   Product: spec =>
     made.authPolicy('subject', { ...spec, targetSelectors: [{ kind: 'Api', matchLabels: { product: 'gold' } }] }),

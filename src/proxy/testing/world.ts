@@ -1,8 +1,11 @@
 /** A proxy on loopback sockets with a small snapshot made by hand: what is open, and what a bearer token opens. */
 import { randomBytes } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
+import { createReplays } from '../../callers/replays.ts';
+import { createSignatures } from '../../callers/signatures.ts';
 import type { EvidenceSource } from '../../decision/evidence.ts';
 import { errors, jwt, route, source, step } from '../../decision/testing/fakes.ts';
+import { createKeyHash } from '../../limits/key-hash.ts';
 import { EMPTY_MATERIAL, type Material } from '../../material/material.ts';
 import type { ApiPlan, ListenerPlan, Match, Pipeline, Route, Snapshot } from '../../policy/model.ts';
 import { NO_SUBSCRIPTIONS } from '../../policy/subscriptions.ts';
@@ -117,7 +120,10 @@ export function makeGeneration(parts: WorldParts = {}, number = 1, port = 8080):
       refused: () => undefined,
       ...parts.credentials,
     },
-    callers: { subscription: request => evidence.subscription(request) },
+    callers: {
+      subscription: request => evidence.subscription(request),
+      ...createSignatures(parts.material ?? EMPTY_MATERIAL, createReplays(createKeyHash(new Uint8Array(8)))),
+    },
     limits: { rate: (request, now) => evidence.rate(request, now) },
     material: parts.material ?? EMPTY_MATERIAL,
   };
