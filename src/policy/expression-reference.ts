@@ -72,7 +72,8 @@ const MEANINGS: Readonly<Record<string, string>> = {
   'steps.ran': 'Whether the step ran and passed.',
   'steps.status': 'Status of the service’s answer, a cached one included.',
   'steps.body': 'Its JSON object; always there, empty when nothing is known.',
-  'steps.alternative': 'Which sort of alternative passed: `jwt`, `clientCertificate`, `subscription`, `hmacSignature` or `anonymous`.',
+  'steps.alternative':
+    'Which sort of alternative passed: `jwt`, `clientCertificate`, `subscription`, `hmacSignature` or `anonymous`.',
   'steps.jwt': 'The members of `jwt`, of this very step.',
   'steps.cert': 'The members of `cert`, of this very step.',
 };

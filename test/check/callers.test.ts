@@ -169,7 +169,10 @@ describe('check finds in hmacSignature', () =>
       'file.yaml:16:spec.request[0].hmacSignature.maxBody: 1Gi is out of bounds, write bytes from 0 to 16Mi',
     ],
     'a Secret of a cluster policy that is not shared': [
-      signed(`preset: GitHub, ${BASE_KEYS}`).replace('AuthPolicy', 'ClusterAuthPolicy').replace('{name: a, namespace: shop}', '{name: a}').replace('key: primary}', 'key: primary, namespace: shop}'),
+      signed(`preset: GitHub, ${BASE_KEYS}`)
+        .replace('AuthPolicy', 'ClusterAuthPolicy')
+        .replace('{name: a, namespace: shop}', '{name: a}')
+        .replace('key: primary}', 'key: primary, namespace: shop}'),
       'file.yaml:16:spec.request[0].hmacSignature.keys[0].secretKeyRef: would bring a Secret of the cluster policy to tenants’ sidecars, set shareSecrets: true if that is meant',
     ],
     'a header for the app that is signed (P13)': [
