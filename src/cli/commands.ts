@@ -57,6 +57,15 @@ const GROUPS: ReadonlyMap<string, Readonly<Record<string, Entry>>> = new Map([
     },
   ],
   [
+    'The cluster',
+    {
+      controller: {
+        summary: 'What a cluster has once: webhooks, status, material and certificates for sidecars',
+        load: async () => (await import('./controller.ts')).runController,
+      },
+    },
+  ],
+  [
     'Try it',
     {
       demo: {
@@ -69,7 +78,6 @@ const GROUPS: ReadonlyMap<string, Readonly<Record<string, Entry>>> = new Map([
 
 /** Commands of the design that this version does not have; named so that nobody looks for a spelling. */
 const LATER: Readonly<Record<string, string>> = {
-  controller: 'needs a cluster: webhooks, status, mesh CA',
   inject: 'prints manifests as the webhook would change them',
 };
 

@@ -4,6 +4,7 @@
  *
  * This file puts the parts together.
  */
+import type { SallyportObject } from '../api/kinds/index.ts';
 import type { Violation } from '../api/violation.ts';
 import type { KubeClient } from '../kube/client.ts';
 import type { ListWatch } from '../kube/list-watch.ts';
@@ -11,7 +12,10 @@ import { resourcePath, type KubeObject } from '../kube/objects.ts';
 import { readObject } from '../kube/writes.ts';
 import type { Log, Metrics } from '../telemetry/telemetry.ts';
 import { createAcknowledgementRegistry, FORGET_MS } from './acknowledgement-registry.ts';
+import { createAllowanceKeeper } from './allowance-keeper.ts';
+import type { AdmissionParameters } from '../injector/admission-parameters.ts';
 import { createAuthenticator } from './bearer.ts';
+import { checkAmongOthers } from './check-among-others.ts';
 import { createClientPool } from './client-pool.ts';
 import { createClusterWatches, watchCollection, type WatchDependencies } from './cluster-watches.ts';
 import { createEvaluation } from './evaluation.ts';
@@ -25,7 +29,7 @@ import type { StreamTimings } from './material-stream.ts';
 import { bundleOf, MESH_CA_TIMINGS, type MeshCaTimings } from './mesh-ca.ts';
 import { createMeshCaKeeper } from './mesh-ca-keeper.ts';
 import { createModel, type Model } from './model.ts';
-import { readCertificate } from './named-data.ts';
+import { readCertificate, type NamedData } from './named-data.ts';
 import { createNamedDataCache } from './named-data-cache.ts';
 import type { KnownObject } from './objects.ts';
 import type { PodStates } from './pod-states.ts';
@@ -53,7 +57,9 @@ export interface ControllerOptions {
   /** Image of sidecars that are injected now. */
   readonly image: string;
   readonly meshCa?: { readonly given?: string; readonly timings?: MeshCaTimings };
-  readonly checkData: (objects: readonly KnownObject[]) => readonly Violation[];
+  readonly checkData: (objects: readonly KnownObject[], data: NamedData) => readonly Violation[];
+  /** Absent: no admission policy asks what is allowed. */
+  readonly parameters?: Pick<AdmissionParameters, 'allow'>;
   readonly tls: ServingCertificate;
   /** PEM of the roots by which replicas know each other. */
   readonly rootCa: () => string;
@@ -86,6 +92,8 @@ export interface Controller {
   isReady(): boolean;
   leads(): boolean;
   readonly model: Model;
+  /** What is wrong with an object in view of those that exist; for large namespaces nothing is said. */
+  checkAmongOthers(object: SallyportObject): readonly Violation[];
   /** Gauges that only a moment can tell. */
   refreshMetrics(): void;
   /** Gives the lease back and ends the streams with a hint when to come back. */
@@ -112,7 +120,12 @@ export function createController(options: ControllerOptions): Controller {
     ...{ client: clients.take().client, log, metrics, clock, random },
     onChange: (kind, key) => model.touchData(kind, key),
   });
-  const evaluation = createEvaluation({ model, data, requireLabel, checkData: options.checkData });
+  const evaluation = createEvaluation({
+    model,
+    data,
+    requireLabel,
+    checkData: objects => options.checkData(objects, data),
+  });
   const desk = createMaterialDesk({ model, data, evaluation, requireLabel, held: () => [] });
   const hub = createMaterialHub({ describe: pod => desk.describe(pod) });
   const registry = createAcknowledgementRegistry({ clock });
@@ -202,6 +215,10 @@ export function createController(options: ControllerOptions): Controller {
     ...(timings.stream === undefined ? {} : { timings: timings.stream }),
   });
   registry.subscribe(uid => markPod(uid));
+  const allowances =
+    options.parameters === undefined
+      ? undefined
+      : createAllowanceKeeper({ model, parameters: options.parameters, leads: () => election.leads(), clock, log });
 
   /** Changes of a moment go together, to streams first. */
   function gather(changed?: ReadonlySet<string>): void {
@@ -221,6 +238,7 @@ export function createController(options: ControllerOptions): Controller {
     hub.refresh(changed);
     workbench.mark(changed);
     grants.refresh();
+    allowances?.refresh();
   }
 
   async function findPod(at: string, name: string, uid: string): Promise<PodFacts | undefined> {
@@ -270,6 +288,7 @@ export function createController(options: ControllerOptions): Controller {
 
   function sweep(): void {
     registry.sweep();
+    allowances?.refresh();
     // What others told ends by itself: whoever is no longer known is looked at again.
     if (election.leads()) workbench.mark();
   }
@@ -278,6 +297,7 @@ export function createController(options: ControllerOptions): Controller {
     model,
     isReady: () => synced,
     leads: () => election.leads(),
+    checkAmongOthers: object => (synced ? checkAmongOthers(object, model, data) : []),
     refreshMetrics: () => reporter.refresh({ streams: service.streams(), data, meshCa: meshCa.current() }),
     async start() {
       metrics.gauge('sallyport_controller_leader', 0);

@@ -10,7 +10,10 @@ import { createPopulation, type Population } from './population.ts';
 
 export interface Model {
   readonly objects: Pick<ObjectIndex, 'find' | 'all' | 'wantedData'>;
-  readonly population: Pick<Population, 'labelsOf' | 'podsOf' | 'findPod' | 'findByUid' | 'labelled' | 'optedIn'>;
+  readonly population: Pick<
+    Population,
+    'labelsOf' | 'names' | 'podsOf' | 'findPod' | 'findByUid' | 'labelled' | 'optedIn'
+  >;
   /** `changed`: one of them, as it is or was; absent: all are to be looked at. */
   takeObjects(kind: KindName, listed: ReadonlyMap<ObjectKey, RawObject>, changed?: RawObject): void;
   takeNamespaces(listed: ReadonlyMap<string, KubeObject>): void;

@@ -14,6 +14,8 @@ export interface Population {
   /** Pods with the label, wherever they are. Answers the namespaces that have such pods now or no longer. */
   takeLabelled(listed: Iterable<PodFacts>): ReadonlySet<string>;
   labelsOf(namespace: string): Labels;
+  /** Of all namespaces. */
+  names(): readonly string[];
   /** Live ones. */
   podsOf(namespace: string): readonly PodFacts[];
   findPod(namespace: string, uid: string): PodFacts | undefined;
@@ -68,6 +70,7 @@ export function createPopulation({ excluded }: { readonly excluded: ReadonlySet<
       const all = new Set([...before, ...withLabelledPods]);
       return new Set([...all].filter(name => before.has(name) !== withLabelledPods.has(name)));
     },
+    names: () => [...namespaces.keys()],
     labelsOf: namespace => namespaces.get(namespace) ?? {},
     podsOf(namespace) {
       const early = [...admitted.values()].filter(pod => pod.namespace === namespace);
