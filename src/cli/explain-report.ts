@@ -50,11 +50,10 @@ export const rowOf = (entry: TraceEntry): Cell[] => [
   { text: entry.detail ?? '' },
 ];
 
-function matchedOf({ port, match, miss }: Explanation): string {
-  if (match?.kind !== 'matched') return miss ?? 'nothing';
-  const { api, operation, template } = match.route;
+function matchedOf({ port, api, operation, template, miss }: ToldExplanation): string {
+  if (api === undefined) return miss ?? 'nothing';
   const where = typeof port === 'string' ? `port ${port} (by its name)` : `port ${port ?? '?'}`;
-  return `Api ${api.key}, ${operation === undefined ? 'no operation' : `operation ${operation}`} (${template}), ${where}`;
+  return `Api ${api}, ${operation === null ? 'no operation' : `operation ${operation ?? ''}`} (${template ?? ''}), ${where}`;
 }
 
 const statusOf = (verdict: Verdict): number | undefined =>
@@ -65,21 +64,15 @@ const statusOf = (verdict: Verdict): number | undefined =>
 /** What was not checked was taken for good, so that it can only turn a permit into a denial. */
 const isConditional = ({ verdict, notes }: Explanation): boolean => verdict.verdict !== 'Deny' && notes.length > 0;
 
-function conclusionOf(explanation: Explanation, paint: Paint): string {
-  const { verdict } = explanation;
-  if ('closed' in verdict) return `${paint('red', 'Deny')}: ${verdict.closed}`;
-  const status = statusOf(verdict);
-  if (verdict.verdict === 'Deny') {
-    const by = verdict.label === undefined ? '' : ` by ${verdict.label}`;
-    return `${paint('red', 'Deny')} ${status ?? ''} ${verdict.reason}${by}`;
-  }
-  const condition = isConditional(explanation) ? ', if what was not checked holds' : '';
-  if (verdict.verdict === 'Respond') {
-    return `${paint('yellow', 'Respond')} ${status ?? ''} by ${verdict.label}${condition}`;
-  }
-  const caller =
-    verdict.principal === undefined ? '' : `${condition === '' ? ',' : ';'} caller ${verdict.principal.kind}`;
-  return `${paint(condition === '' ? 'green' : 'yellow', verdict.verdict)}${condition}${caller}`;
+function conclusionOf(told: ToldExplanation, paint: Paint): string {
+  const { verdict, closed, status, reason = '', step, caller, conditional = false } = told;
+  if (closed !== undefined) return `${paint('red', 'Deny')}: ${closed}`;
+  const by = step === undefined ? '' : ` by ${step}`;
+  if (verdict === 'Deny') return `${paint('red', 'Deny')} ${status ?? ''} ${reason}${by}`;
+  const condition = conditional ? ', if what was not checked holds' : '';
+  if (verdict === 'Respond') return `${paint('yellow', 'Respond')} ${status ?? ''}${by}${condition}`;
+  const known = caller === undefined ? '' : `${conditional ? ';' : ','} caller ${caller}`;
+  return `${paint(conditional ? 'yellow' : 'green', verdict)}${condition}${known}`;
 }
 
 export interface HeaderChange {
@@ -98,47 +91,74 @@ function changesOf(edits: RequestEdits): readonly HeaderChange[] {
 const tellChange = ({ name, action, characters }: HeaderChange): string =>
   action === 'removed' ? `${name}: removed if sent` : `${name}: set, ${characters ?? 0} characters`;
 
-function renderText(explanation: Explanation, io: Pick<Io, 'isTTY' | 'columns' | 'env'>): string {
-  const { request, verdict, trace, notes } = explanation;
+function renderText(told: ToldExplanation, io: Pick<Io, 'isTTY' | 'columns' | 'env'>): string {
   const paint = createPaint(io.isTTY && io.env['NO_COLOR'] === undefined);
-  const table = renderTable(TRACE_HEADER, trace.map(rowOf), { paint, columns: io.isTTY ? io.columns : Infinity });
-  const changes = 'edits' in verdict ? changesOf(verdict.edits).map(tellChange) : [];
-  if ('edits' in verdict && verdict.edits.query !== undefined) changes.push('query: a token is cut out');
-  const backend = 'edits' in verdict ? tellBackend(verdict.route) : '';
-  if (backend !== '') changes.push(backend);
-  const audits = auditDenialsOf(verdict).map(({ label, reason }) => `${label} would deny with ${reason}`);
+  const table = renderTable(TRACE_HEADER, told.steps.map(rowOf), { paint, columns: io.isTTY ? io.columns : Infinity });
+  const changes = (told.headers ?? []).map(tellChange);
+  if (told.queryCut === true) changes.push('query: a token is cut out');
+  if (told.backend !== undefined) changes.push(told.backend);
+  const audits = told.auditDenials.map(({ step, reason }) => `${step} would deny with ${reason}`);
   const section = (title: string, lines: readonly string[]): string =>
     lines.length === 0 ? '' : `\n${paint('bold', title)}\n${lines.map(line => `  ${line}\n`).join('')}`;
   return [
-    `${paint('bold', 'Request')}  ${request}\n`,
-    `${paint('bold', 'Matched')}  ${matchedOf(explanation)}\n`,
-    trace.length === 0 ? '' : `\n${table}`,
-    `\n${paint('bold', 'Verdict')}  ${conclusionOf(explanation, paint)}\n`,
+    `${paint('bold', 'Request')}  ${told.request}\n`,
+    `${paint('bold', 'Matched')}  ${matchedOf(told)}\n`,
+    told.judgedBy === undefined ? '' : `${paint('bold', 'Judged')}   by ${told.judgedBy}\n`,
+    told.steps.length === 0 ? '' : `\n${table}`,
+    `\n${paint('bold', 'Verdict')}  ${conclusionOf(told, paint)}\n`,
     section('The app gets', changes),
     section('Audit policies', audits),
-    section('Not checked', [...new Set(notes)]),
+    section('Not checked', told.notChecked),
   ].join('');
 }
 
-const auditDenialsOf = (verdict: Explanation['verdict']): Verdict['auditDenials'] =>
-  'closed' in verdict ? [] : verdict.auditDenials;
+/** What is printed, as JSON holds it: a sidecar sends it over its admin socket. No value of a claim, header or secret. */
+export interface ToldExplanation {
+  readonly request: string;
+  readonly port?: number | string;
+  readonly api?: string;
+  /** null: the Api has none. */
+  readonly operation?: string | null;
+  readonly template?: string;
+  readonly miss?: string;
+  /** The generation of a live sidecar. */
+  readonly judgedBy?: string;
+  readonly verdict: Verdict['verdict'];
+  readonly closed?: string;
+  readonly status?: number;
+  readonly reason?: string;
+  readonly step?: string;
+  readonly caller?: string;
+  readonly conditional?: boolean;
+  readonly steps: readonly TraceEntry[];
+  readonly headers?: readonly HeaderChange[];
+  readonly queryCut?: boolean;
+  /** What the sidecar presents to the app, in words. */
+  readonly backend?: string;
+  readonly auditDenials: readonly { readonly step: string; readonly reason: string }[];
+  readonly notChecked: readonly string[];
+}
 
-function describeVerdict(verdict: Explanation['verdict']): Readonly<Record<string, unknown>> {
+function describeVerdict(
+  verdict: Explanation['verdict'],
+): Pick<ToldExplanation, 'verdict' | 'closed' | 'status' | 'reason' | 'step' | 'caller'> {
   if ('closed' in verdict) return { verdict: verdict.verdict, closed: verdict.closed };
   const status = statusOf(verdict);
   return {
     verdict: verdict.verdict,
     ...(status === undefined ? {} : { status }),
     ...('reason' in verdict ? { reason: verdict.reason } : {}),
-    ...('label' in verdict ? { step: verdict.label } : {}),
+    ...('label' in verdict && verdict.label !== undefined ? { step: verdict.label } : {}),
     ...(verdict.principal !== undefined ? { caller: verdict.principal.kind } : {}),
   };
 }
 
-function renderJson(explanation: Explanation): string {
+export function describeExplanation(explanation: Explanation): ToldExplanation {
   const { request, port, match, miss, verdict, trace, notes } = explanation;
   const route = match?.kind === 'matched' ? match.route : undefined;
-  const told = {
+  const backend = 'edits' in verdict ? tellBackend(verdict.route) : '';
+  const auditDenials = 'closed' in verdict ? [] : verdict.auditDenials;
+  return {
     request,
     ...(port === undefined ? {} : { port }),
     ...(route === undefined
@@ -149,12 +169,13 @@ function renderJson(explanation: Explanation): string {
     ...(isConditional(explanation) ? { conditional: true } : {}),
     steps: trace.map(entry => ({ ...entry, microseconds: Math.round(entry.microseconds * 10) / 10 })),
     ...('edits' in verdict ? { headers: changesOf(verdict.edits) } : {}),
-    auditDenials: auditDenialsOf(verdict).map(({ label, reason }) => ({ step: label, reason })),
+    ...('edits' in verdict && verdict.edits.query !== undefined ? { queryCut: true } : {}),
+    ...(backend === '' ? {} : { backend }),
+    auditDenials: auditDenials.map(({ label, reason }) => ({ step: label, reason })),
     notChecked: [...new Set(notes)],
   };
-  return `${JSON.stringify(told, undefined, 2)}\n`;
 }
 
-export function renderExplanation(explanation: Explanation, output: 'text' | 'json', io: Io): void {
-  io.stdout.write(output === 'json' ? renderJson(explanation) : renderText(explanation, io));
+export function renderExplanation(told: ToldExplanation, output: 'text' | 'json', io: Io): void {
+  io.stdout.write(output === 'json' ? `${JSON.stringify(told, undefined, 2)}\n` : renderText(told, io));
 }

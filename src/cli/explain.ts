@@ -1,17 +1,13 @@
 /** `sallyport explain FILE… --request 'POST https://…'`: the decision step by step, by the evaluator of the data path. */
 import { isIP } from 'node:net';
 import type { Violation } from '../api/violation.ts';
-import { judgeMatched, matchRequest } from '../decision/judge-request.ts';
-import { refuse } from '../decision/refuse.ts';
-import { createTrace } from '../decision/trace.ts';
-import type { ErrorsPlan } from '../policy/model.ts';
-import type { RequestView } from '../policy/request.ts';
-import { findSource, foldAddress } from '../proxy/client-address.ts';
-import { compileRanges } from '../proxy/trusted-peers.ts';
+import { findRouteFor, listListeners, listWorkloads } from '../policy-tests/find-route.ts';
+import { foldAddress } from '../proxy/client-address.ts';
 import { readManifests } from '../sources/read-manifests.ts';
-import type { Resources } from '../sources/source.ts';
 import { formatProblem } from './check-report.ts';
-import { createOfflineEvidence, type Given } from './explain-evidence.ts';
+import { contextOption, kubeconfigOption } from './cluster-connection.ts';
+import { decide, type Asked } from './explain-decision.ts';
+import { renderEffective } from './explain-effective.ts';
 import {
   FileProblem,
   makeHeaders,
@@ -20,15 +16,14 @@ import {
   readDeviceAnswer,
   readHeaderLine,
   readMoment,
-  readRequestLine,
   readRequestBody,
+  readRequestLine,
   readTokenFile,
   type HeaderLine,
 } from './explain-input.ts';
-import { renderEffective } from './explain-effective.ts';
-import { renderExplanation, type Explanation } from './explain-report.ts';
 import { describeMiss } from './explain-miss.ts';
-import { findRouteFor, isDeaf, listListeners, listWorkloads, type Found } from '../policy-tests/find-route.ts';
+import { askSidecar, passQuestion, type PodName } from './explain-remote.ts';
+import { describeExplanation, renderExplanation } from './explain-report.ts';
 import { EXIT, type Io, type RunCommand } from './io.ts';
 import {
   choiceOption,
@@ -86,6 +81,21 @@ const OPTIONS = {
     placeholder: 'KEY=VALUE,…',
     description: 'Labels of the workload; default: those that the Api selects',
   }),
+  pod: parsedOption(readPodName, {
+    placeholder: '[NAMESPACE/]NAME',
+    description: 'Asks the sidecar of this pod instead of manifests, as kubectl exec would',
+  }),
+  'admin-socket': textOption({
+    placeholder: 'PATH',
+    description: 'Asks the sidecar of this admin socket instead of manifests',
+    variable: 'SALLYPORT_EXPLAIN_SOCKET',
+  }),
+  question: textOption({
+    placeholder: 'FILE',
+    description: 'For --admin-socket: the whole question as JSON, as --pod sends it; - for standard input',
+  }),
+  context: contextOption,
+  kubeconfig: kubeconfigOption,
   output: choiceOption(['text', 'json'], 'text', { short: 'o', description: 'Form of the answer' }),
 };
 
@@ -94,8 +104,9 @@ const COMMAND: Command<typeof OPTIONS> = {
   description: [
     'Shows how a request would be decided by these manifests: every step with the scope and policy it came from, its verdict, its reason and its cost. Values of claims and headers are not printed.',
     'Nothing is fetched. What can be checked from the manifests is checked (Secrets and ConfigMaps in them included); what cannot is listed as not checked. What is not checked is taken for good, and the verdict says so. Exit code 0 when it is permitted, 1 when it is denied.',
+    'With --pod or --admin-socket a running sidecar answers by the generation that it has in force, from what it holds and from what is given here: it fetches nothing and counts nothing either.',
   ],
-  positionals: { name: 'FILE…', min: 1, max: Infinity },
+  positionals: { name: 'FILE…', min: 1, max: Infinity, unless: ['pod', 'admin-socket'] },
   options: OPTIONS,
   examples: [
     {
@@ -107,29 +118,32 @@ const COMMAND: Command<typeof OPTIONS> = {
       comment: 'A device that its service knows',
       line: "sallyport explain manifests/ --request 'POST https://fleet.example.com/v1/devices/robot-7/telemetry' --certificate robot-7.pem --device-auth 200:body.json",
     },
+    {
+      comment: 'By the sidecar of a pod',
+      line: "sallyport explain --pod shop/fleet-6d4cf56db6-abcde --request 'GET https://fleet.example.com/v1/devices/robot-7' --token token.jwt",
+    },
   ],
 };
 
 type Flags = Values<typeof OPTIONS>;
 
-const DOCUMENTATION_ADDRESS = '192.0.2.1';
-const DEFAULT_ERRORS: ErrorsPlan = {
-  format: 'Problem',
-  includeReason: true,
-  includePolicy: false,
-  headers: [],
-  overrides: new Map(),
-};
-
 export const runExplain: RunCommand = (args, io) =>
   runCommandLine(COMMAND, args, io, async (flags, paths) => {
+    const isLive = flags.pod !== undefined || flags['admin-socket'] !== undefined;
+    if (isLive && flags.question !== undefined) return passQuestion(flags, io);
+    if (flags.question !== undefined || (isLive && flags.effective)) {
+      const wrong = isLive ? '--effective is for files' : '--question is for --admin-socket';
+      io.stderr.write(`sallyport explain: ${wrong}\n`);
+      return EXIT.usage;
+    }
     try {
       if (flags.effective) return await showEffective(flags, paths, io);
       if (flags.request === undefined) {
         io.stderr.write("sallyport explain: needs --request 'METHOD URL', or --effective\n");
         return EXIT.usage;
       }
-      return await explain({ ...flags, request: flags.request }, paths, io);
+      const asked = await collectAsked(flags, flags.request, io);
+      return isLive ? await askSidecar(flags, asked, io) : await explain(flags, asked, paths, io);
     } catch (error) {
       if (!(error instanceof FileProblem)) throw error;
       io.stderr.write(`sallyport explain: ${error.message}\n`);
@@ -155,23 +169,20 @@ async function showEffective(flags: Flags, paths: readonly string[], io: Io): Pr
   return EXIT.ok;
 }
 
-type Asked = Flags & { readonly request: NonNullable<Flags['request']> };
-
-async function explain(flags: Asked, paths: readonly string[], io: Io): Promise<number> {
+async function explain(flags: Flags, asked: Asked, paths: readonly string[], io: Io): Promise<number> {
   const { namespace } = flags;
   const options = { cwd: io.cwd, ...(namespace === undefined ? {} : { defaultNamespace: namespace }) };
   const resources = await readManifests(paths, options);
   reportErrors(resources.violations, io);
   if (!resources.complete) return EXIT.unavailable;
   const workloads = listWorkloads(resources.objects, { namespace, labels: flags['workload-labels'] });
-  const headers = await collectHeaders(flags, io);
-  const found = findRouteFor(listListeners(resources, workloads), flags.request, makeHeaders(headers));
+  const found = findRouteFor(listListeners(resources, workloads), asked.request, makeHeaders(asked.lines));
   reportErrors(found?.snapshot.violations ?? [], io);
-  const miss = describeMiss(resources, workloads, flags.request, found);
-  const about = { request: flags.request.text, port: found?.port, match: found?.match, miss };
-  const explanation = { ...about, ...(await decideAs({ ...flags, headers }, resources, found, io)) };
-  renderExplanation(explanation, flags.output, io);
-  return explanation.verdict.verdict === 'Deny' ? EXIT.negative : EXIT.ok;
+  const miss = describeMiss(resources, workloads, asked.request, found);
+  const about = { request: asked.request.text, port: found?.port, match: found?.match, miss };
+  const told = describeExplanation({ ...about, ...(await decide(asked, found, resources.material)) });
+  renderExplanation(told, flags.output, io);
+  return told.verdict === 'Deny' ? EXIT.negative : EXIT.ok;
 }
 
 /** Warnings are for `check`: here they would bury the answer. */
@@ -179,93 +190,33 @@ function reportErrors(problems: readonly Violation[], io: Io): void {
   for (const problem of problems) if (problem.severity === 'error') io.stderr.write(`${formatProblem(problem)}\n`);
 }
 
-type Asking = Asked & { readonly headers: readonly HeaderLine[] };
-type Decision = Pick<Explanation, 'verdict' | 'trace' | 'notes'>;
-
-const TLS_ONLY = 'the port speaks TLS only, so it closes the connection without an answer; write https://';
-
-async function decideAs(flags: Asking, resources: Resources, found: Found | undefined, io: Io): Promise<Decision> {
-  const { request } = flags;
-  const now = flags.now ?? Date.now();
-  const { path, reason } = request.target;
-  if (found !== undefined && isDeaf(request, found.listener)) {
-    return { verdict: { verdict: 'Deny', closed: TLS_ONLY }, trace: [], notes: [] };
-  }
-  if (found === undefined || path === undefined || found.match.kind === 'refused') {
-    const errors = found?.match.kind === 'refused' ? found.match.errors : DEFAULT_ERRORS;
-    const told = found?.match.kind === 'refused' ? found.match.reason : 'OperationNotFound';
-    return { verdict: refuse(reason ?? told, errors), trace: [], notes: [] };
-  }
-  const { snapshot, listener } = found;
-  const sent = await readRequestBody(flags.body, io);
-  const view = createView(flags, found, path, { lines: flags.headers, sent });
-  const notes: string[] = [];
-  const about = { snapshot, resources, view, sent, now, note: (text: string) => void notes.push(text) };
-  const given = await collectEvidence(flags, io, about);
-  const trace = createTrace(() => performance.now() * 1000);
-  const matched = matchRequest(listener.match, view, snapshot.reservedHeaders, { now, trace });
-  if (matched.kind === 'refused') {
-    const { reason: told, errors } = matched.match;
-    return { verdict: refuse(told, errors), trace: [], notes };
-  }
-  const evidence = createOfflineEvidence(given);
-  const verdict = await judgeMatched(matched, view, snapshot.reservedHeaders, evidence, { now, trace });
-  return { verdict, trace: trace.entries, notes };
-}
-
-async function collectHeaders(flags: Asked, io: Io): Promise<readonly HeaderLine[]> {
+async function collectAsked(flags: Flags, request: Asked['request'], io: Io): Promise<Asked> {
   const lines: HeaderLine[] = [...flags.header];
-  if (!lines.some(([name]) => name.toLowerCase() === 'host')) lines.unshift(['Host', flags.request.authority]);
+  if (!lines.some(([name]) => name.toLowerCase() === 'host')) lines.unshift(['Host', request.authority]);
   if (flags.token !== undefined) lines.push(['Authorization', `Bearer ${await readTokenFile(flags.token, io)}`]);
-  return lines;
-}
-
-interface Message {
-  readonly lines: readonly HeaderLine[];
-  readonly sent: Uint8Array;
-}
-
-function createView(flags: Asked, { listener }: Found, path: string, { lines, sent }: Message): RequestView {
-  const { method, host, scheme, target } = flags.request;
-  const headers = makeHeaders(lines);
-  const peer = flags.peer ?? DOCUMENTATION_ADDRESS;
-  const fromTrustedPeer = compileRanges(listener.trustedPeers)(peer);
-  const sourceIp = flags['source-ip'] ?? findSource(listener.clientAddress, peer, fromTrustedPeer, headers);
-  const length = headers.values[headers.lower.indexOf('content-length')] ?? String(sent.length);
-  const size = /^[0-9]{1,15}$/.test(length) ? Number(length) : 0;
-  return { method, path, query: target.query ?? '', host, scheme, headers, sourceIp, size, fromTrustedPeer };
-}
-
-interface About {
-  readonly snapshot: Found['snapshot'];
-  readonly resources: Resources;
-  readonly view: RequestView;
-  readonly sent: Uint8Array;
-  readonly now: number;
-  readonly note: (sentence: string) => void;
-}
-
-async function collectEvidence(flags: Asked, io: Io, about: About): Promise<Given> {
-  const { snapshot, resources, view, sent, now, note } = about;
   const answer = flags['device-auth'];
   const known = answer !== undefined && answer !== 'unreachable';
-  const body = known && answer.file !== undefined ? await readBodyFile(answer.file, io) : {};
+  const answered = known && answer.file !== undefined ? await readBodyFile(answer.file, io) : {};
   return {
-    snapshot,
-    material: resources.material,
-    headers: view.headers,
+    ...{ request, lines, now: flags.now ?? Date.now(), body: await readRequestBody(flags.body, io) },
     chain: flags.certificate === undefined ? [] : await readChainFile(flags.certificate, io),
-    body: sent,
-    fromTrustedPeer: view.fromTrustedPeer,
-    now,
-    note,
-    ...(answer === undefined ? {} : { deviceAuth: known ? { status: answer.status, body } : 'unreachable' }),
+    ...(answer === undefined
+      ? {}
+      : { deviceAuth: known ? { status: answer.status, body: answered } : 'unreachable' }),
+    ...(flags.peer === undefined ? {} : { peer: flags.peer }),
+    ...(flags['source-ip'] === undefined ? {} : { sourceIp: flags['source-ip'] }),
   };
 }
 
 function readAddress(text: string): string {
   if (isIP(text) === 0) throw new UsageProblem('must be an IP address');
   return foldAddress(text);
+}
+
+function readPodName(text: string): PodName {
+  const [, namespace, name] = /^(?:([a-z0-9-]{1,63})\/)?([a-z0-9.-]{1,253})$/.exec(text) ?? [];
+  if (name === undefined) throw new UsageProblem('must be NAMESPACE/NAME');
+  return { name, ...(namespace === undefined ? {} : { namespace }) };
 }
 
 function readLabels(text: string): Readonly<Record<string, string>> {

@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { resolve } from 'node:path';
 import { createFetcher } from '../outbound/fetcher.ts';
+import type { Generation } from '../proxy/generation.ts';
 import { createProxy } from '../proxy/proxy.ts';
 import type { SavedEntries } from '../sources/saved-entries.ts';
 import { createTelemetry, type RunningTelemetry } from '../telemetry/create-telemetry.ts';
@@ -42,6 +43,7 @@ async function serve(values: SidecarValues, io: Io, signal: AbortSignal): Promis
   const file = (name: string | undefined): string => resolve(io.cwd, name ?? '');
   const interception = chooseInterception(values);
   const probes = chooseProbes(values);
+  let inForce: Generation | undefined;
   const proxy = createProxy({
     listen: values.listen,
     ...(interception === undefined ? {} : { interception }),
@@ -54,6 +56,8 @@ async function serve(values: SidecarValues, io: Io, signal: AbortSignal): Promis
     randomBytes,
     memory: createMemory(),
     setLogLevel: level => setLevel(telemetry, level),
+    // Most sidecars are never asked, so what answers is read when one is.
+    explain: async question => (await import('./explain-live.ts')).explainLive(question, inForce, Date.now),
     publicKeys: () => assembly.publicKeys(),
     describe: () => ({ ...feed.describe(), ...assembly.describe() }),
     problems: () => [...feed.problems(), ...(isWarm ? [] : ['keys are being fetched'])],
@@ -80,7 +84,10 @@ async function serve(values: SidecarValues, io: Io, signal: AbortSignal): Promis
     random: Math.random,
     randomBytes,
     source: isCluster ? 'kubernetes' : 'files',
-    publish: generation => proxy.publish(generation),
+    publish: generation => {
+      inForce = generation;
+      proxy.publish(generation);
+    },
     keyStore,
     ...(values['mesh-certificate'] === undefined
       ? { managed: feed.managed }

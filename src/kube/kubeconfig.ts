@@ -16,6 +16,15 @@ export interface KubeconfigOptions {
 export async function loadKubeconfig(
   options: KubeconfigOptions = {},
 ): Promise<KubeConnection & { readonly namespace: string }> {
+  const config = await readKubeconfig(options);
+  const cluster = config.getCurrentCluster();
+  if (cluster === null) throw refuse('the kubeconfig names no cluster; choose a context');
+  const namespace = config.getContextObject(config.getCurrentContext())?.namespace ?? 'default';
+  return { server: cluster.server, namespace, ...(await readCredentials(config)) };
+}
+
+/** As the library knows it, for what it alone can do (exec). @throws KubeError as `loadKubeconfig` does */
+export async function readKubeconfig(options: KubeconfigOptions = {}): Promise<KubeConfig> {
   const { KubeConfig: Config } = await import('@kubernetes/client-node/dist/config.js');
   const config = new Config();
   if (options.kubeconfig === undefined) config.loadFromDefault();
@@ -27,8 +36,7 @@ export async function loadKubeconfig(
     throw refuse(`cluster ${cluster.name} has insecure-skip-tls-verify; give its certificate-authority instead`);
   }
   if (cluster.proxyUrl !== undefined) throw refuse(`cluster ${cluster.name} has proxy-url, which is not supported`);
-  const namespace = config.getContextObject(config.getCurrentContext())?.namespace ?? 'default';
-  return { server: cluster.server, namespace, ...(await readCredentials(config)) };
+  return config;
 }
 
 const refuse = (problem: string) => createLocalError('ConnectFailed', problem);

@@ -9,7 +9,14 @@ export interface AdminDeps {
   readonly status: () => Readonly<Record<string, unknown>>;
   readonly drain: () => void;
   readonly setLogLevel?: (level: string) => boolean;
-  readonly explain?: (request: unknown) => Promise<unknown>;
+  /** Judges a question by the generation in force, with the evidence that it carries; changes nothing. */
+  readonly explain?: (question: unknown) => Promise<AdminAnswer>;
+}
+
+export interface AdminAnswer {
+  readonly status: number;
+  /** Sent as JSON. */
+  readonly body: unknown;
 }
 
 const asJson = (status: number, value: unknown): ServiceReply => ({
@@ -34,7 +41,10 @@ export function createAdminHandler(deps: AdminDeps): ServiceHandler {
       const known = typeof level === 'string' && deps.setLogLevel(level);
       return known ? asJson(200, { level }) : asJson(400, { error: 'not a level' });
     }
-    if (path === '/explain' && deps.explain !== undefined) return asJson(200, await deps.explain(given));
+    if (path === '/explain' && deps.explain !== undefined) {
+      const answer = await deps.explain(given);
+      return asJson(answer.status, answer.body);
+    }
     return NOT_FOUND;
   };
 }

@@ -1,4 +1,5 @@
 /** What the data path is given: addresses, limits of the process, and the outside world as arguments. */
+import type { AdminAnswer } from './admin.ts';
 import type { ProbeReplay } from '../api/probe-replay.ts';
 import type { FindDestination } from '../interception/original-destination.ts';
 import type { ResolveRule } from '../outbound/resolve.ts';
@@ -73,7 +74,7 @@ export interface ProxyDeps {
   readonly memory: Memory;
   /** Hooks of the admin socket that belong to others; a missing one answers 404. */
   readonly setLogLevel?: (level: string) => boolean;
-  readonly explain?: (request: unknown) => Promise<unknown>;
+  readonly explain?: (question: unknown) => Promise<AdminAnswer>;
   /** Public keys (JWK) by which signed contexts are verified. */
   readonly publicKeys?: () => readonly object[];
   /** What else keeps the sidecar from being ready; fixed words and names of objects, never a secret. */

@@ -12,7 +12,7 @@ import { renderManifests, type Manifest } from './manifests.ts';
 import { until } from './until.ts';
 
 /** The bundle that `npm run build` writes; the variable names another one. */
-const PROGRAM = process.env['SCENARIO_PROGRAM'] ?? fileURLToPath(new URL('../../dist/main.js', import.meta.url));
+export const PROGRAM = process.env['SCENARIO_PROGRAM'] ?? fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 
 /** Manifests by file name; text stands as it is; null: the file is removed. */
 export type Files = Readonly<Record<string, readonly Manifest[] | string | null>>;
