@@ -70,7 +70,8 @@ const isSocket = (value: unknown): value is ExecSocket =>
 
 /** The library rejects with the event of the WebSocket, whose message tells the HTTP status. */
 function describeFailure(error: unknown): string {
-  const message = error instanceof Error || isRecord(error) ? (error as { readonly message?: unknown }).message : undefined;
+  const message =
+    error instanceof Error || isRecord(error) ? (error as { readonly message?: unknown }).message : undefined;
   const text = typeof message === 'string' && message !== '' ? message : 'the API server refused the exec';
   return /\b403\b/.test(text) ? 'you may not create pods/exec' : /\b404\b/.test(text) ? 'there is no such pod' : text;
 }

@@ -73,7 +73,11 @@ export async function decide(asked: Asked, found: Found | undefined, material: M
   return { verdict, trace: trace.entries, notes };
 }
 
-function createView({ request, lines, body, peer = DOCUMENTATION_ADDRESS, sourceIp }: Asked, { listener }: Found, path: string): RequestView {
+function createView(
+  { request, lines, body, peer = DOCUMENTATION_ADDRESS, sourceIp }: Asked,
+  { listener }: Found,
+  path: string,
+): RequestView {
   const { method, host, scheme, target } = request;
   const headers = makeHeaders(lines);
   const fromTrustedPeer = compileRanges(listener.trustedPeers)(peer);

@@ -30,7 +30,12 @@ export async function askSidecar(flags: Flags, asked: Asked, io: Io): Promise<nu
   }
   const { execInPod } = await import('./cluster-exec.ts');
   const command = [PROGRAM, 'explain', '--admin-socket', socket ?? ADMIN_SOCKET, '--question', '-'];
-  const ran = await execInPod(flags, { ...pod, container: SIDECAR_CONTAINER, command, stdin: JSON.stringify(question) });
+  const ran = await execInPod(flags, {
+    ...pod,
+    container: SIDECAR_CONTAINER,
+    command,
+    stdin: JSON.stringify(question),
+  });
   const told = parse(ran.stdout);
   if (told !== undefined) return show(200, told, output, io);
   io.stderr.write(`sallyport explain: pod ${pod.name} gave no answer: ${ran.problem}\n`);

@@ -200,9 +200,7 @@ async function collectAsked(flags: Flags, request: Asked['request'], io: Io): Pr
   return {
     ...{ request, lines, now: flags.now ?? Date.now(), body: await readRequestBody(flags.body, io) },
     chain: flags.certificate === undefined ? [] : await readChainFile(flags.certificate, io),
-    ...(answer === undefined
-      ? {}
-      : { deviceAuth: known ? { status: answer.status, body: answered } : 'unreachable' }),
+    ...(answer === undefined ? {} : { deviceAuth: known ? { status: answer.status, body: answered } : 'unreachable' }),
     ...(flags.peer === undefined ? {} : { peer: flags.peer }),
     ...(flags['source-ip'] === undefined ? {} : { sourceIp: flags['source-ip'] }),
   };

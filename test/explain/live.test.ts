@@ -39,7 +39,10 @@ suite('explain by a running sidecar', { timeout: 60_000 }, () => {
     const socket = ['explain', '--admin-socket', adminSocket];
     const { code, stdout, stderr } = await runInMemory([...socket, '--request', POST, ...evidence]);
     assert.deepEqual([code, stderr], [0, '']);
-    assert.match(stdout, /^Matched {2}Api shop\/fleet, operation telemetry \(\/v1\/devices\/\{deviceId\}\/telemetry\), port 8443$/m);
+    assert.match(
+      stdout,
+      /^Matched {2}Api shop\/fleet, operation telemetry \(\/v1\/devices\/\{deviceId\}\/telemetry\), port 8443$/m,
+    );
     assert.match(stdout, /^Judged {3}by generation \d+ of the running sidecar$/m);
     assert.match(stdout, /^Verdict {2}Permit, if what was not checked holds; caller ClientCertificate$/m);
     assert.match(stdout, /rate limit .*: not counted/);
@@ -51,7 +54,10 @@ suite('explain by a running sidecar', { timeout: 60_000 }, () => {
     assert.deepEqual([denied.code, told.verdict, told.reason], [1, 'Deny', 'TokenNotPresent']);
 
     const missed = await runInMemory([...socket, '--request', 'GET https://fleet.example.com/v1/nothing']);
-    assert.match(missed.stdout, /^Matched {2}nothing: no operation of shop\/fleet .* has GET \/v1\/nothing at fleet\.example\.com$/m);
+    assert.match(
+      missed.stdout,
+      /^Matched {2}nothing: no operation of shop\/fleet .* has GET \/v1\/nothing at fleet\.example\.com$/m,
+    );
   });
 
   test('refuses what is no question, and repeats nothing of it', async t => {
@@ -71,7 +77,15 @@ suite('explain by a running sidecar', { timeout: 60_000 }, () => {
     const folder = await makeFolder(t);
     const evidence = await makeEvidence(folder, fleet);
     const api = await openExecServer(t, folder);
-    const pod = ['explain', '--pod', 'shop/fleet-1', '--kubeconfig', api.kubeconfig, '--admin-socket', fleet.sidecar.adminSocket];
+    const pod = [
+      'explain',
+      '--pod',
+      'shop/fleet-1',
+      '--kubeconfig',
+      api.kubeconfig,
+      '--admin-socket',
+      fleet.sidecar.adminSocket,
+    ];
     const { code, stdout, stderr } = await runInMemory([...pod, '--request', POST, ...evidence]);
     assert.deepEqual([code, stderr], [0, '']);
     assert.match(stdout, /^Judged {3}by generation \d+ of the running sidecar$/m);
