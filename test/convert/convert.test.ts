@@ -1,6 +1,8 @@
-/** Policy documents as users write them, converted. */
+/** Policy documents as users write them, converted; what comes out is what `check` accepts. */
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { convertPolicy } from '../../src/convert/convert.ts';
 import { renderConverted } from '../../src/convert/render.ts';
@@ -14,6 +16,29 @@ for (const name of ['fleet', 'management', 'orders']) {
   test(`${name}.xml becomes ${name}.yaml, notes included`, async () => {
     const converted = convertPolicy(await read(`${name}.xml`), { name, namespace: 'shop', target: { api: 'fleet' } });
     assert.equal(renderConverted(converted, `${name}.xml`), await read(`${name}.yaml`));
+  });
+}
+
+const API = `
+apiVersion: sallyport.dev/v1alpha1
+kind: Api
+metadata: {name: fleet, namespace: shop}
+spec:
+  podSelector: {matchLabels: {app: fleet}}
+  port: 8080
+  operations: [{name: telemetry, methods: [POST], path: "/devices/{deviceId}/telemetry"}]
+`;
+
+for (const name of ['fleet', 'orders']) {
+  test(`what ${name}.xml becomes has no error`, async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'sallyport-convert-'));
+    try {
+      await writeFile(join(folder, 'policy.yaml'), `${await read(`${name}.yaml`)}---${API}`);
+      const { code, out } = await run(['check', join(folder, 'policy.yaml')]);
+      assert.equal(code, 0, out);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
   });
 }
 
