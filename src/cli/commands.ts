@@ -33,6 +33,10 @@ const GROUPS: ReadonlyMap<string, Readonly<Record<string, Entry>>> = new Map([
         summary: 'Shows step by step how a request would be decided, and why',
         load: async () => (await import('./explain.ts')).runExplain,
       },
+      inject: {
+        summary: 'Prints manifests as the webhook of the cluster would change them',
+        load: async () => (await import('./inject.ts')).runInject,
+      },
       convert: {
         summary: 'Azure API Management policies to manifests',
         load: async () => (await import('./convert.ts')).runConvert,
@@ -76,11 +80,6 @@ const GROUPS: ReadonlyMap<string, Readonly<Record<string, Entry>>> = new Map([
   ],
 ]);
 
-/** Commands of the design that this version does not have; named so that nobody looks for a spelling. */
-const LATER: Readonly<Record<string, string>> = {
-  inject: 'prints manifests as the webhook would change them',
-};
-
 const COMMANDS = new Map([...GROUPS.values()].flatMap(group => Object.entries(group)));
 
 /** Runs one whole command line (without `node` and the script) and answers its exit code. */
@@ -111,11 +110,6 @@ export async function runProgram(
 
 function reportUnknown(name: string, io: Io): number {
   const known = [...COMMANDS.keys()];
-  const later = Object.hasOwn(LATER, name) ? LATER[name] : undefined;
-  if (later !== undefined) {
-    io.stderr.write(`sallyport: ${name} is not in this version (${later}). It has ${known.join(', ')}.\n`);
-    return EXIT.usage;
-  }
   const kind = name.startsWith('-') ? 'an option' : 'a command';
   const names = name.startsWith('-') ? ['--help', '--version'] : [...known, 'help', 'version'];
   io.stderr.write(`sallyport: ${quote(name)} is not ${kind}${suggest(name, names)}\n`);
@@ -136,7 +130,6 @@ function renderOverview(columns: number): string {
     '',
     'Usage:\n  sallyport COMMAND [options]\n',
     ...groups,
-    `Not in this version:\n${list(Object.entries(LATER))}`,
     'Run `sallyport COMMAND --help` for options and examples; `sallyport --version` tells the version.',
     'Exit codes: 0 well, 1 problems found or denied, 64 wrong usage, 69 something needed is not there, 70 our fault.\n',
   ].join('\n');

@@ -99,6 +99,6 @@ export function readPairs(text: string): [string, string][] {
   });
 }
 
-function readLabels(text: string): Readonly<Record<string, string>> {
+export function readLabels(text: string): Readonly<Record<string, string>> {
   return Object.fromEntries(readPairs(text));
 }

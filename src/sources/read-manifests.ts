@@ -22,9 +22,17 @@ export interface ReadOptions {
  * in the result even where `complete` is false: whoever decides by it looks at the violations first.
  */
 export async function readManifests(paths: readonly string[], options: ReadOptions): Promise<Resources> {
+  return collectManifests(await readTexts(paths, options), options);
+}
+
+/** Their texts; of what could not be read the violation. */
+export async function readTexts(
+  paths: readonly string[],
+  options: Pick<ReadOptions, 'cwd' | 'stdin'>,
+): Promise<readonly (ManifestText | FileContent)[]> {
   const texts: (ManifestText | FileContent)[] = [];
   for (const path of paths) texts.push(...(await readPath(path, options)));
-  return collectManifests(texts, options);
+  return texts;
 }
 
 export interface ManifestText {
