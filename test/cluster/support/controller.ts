@@ -133,7 +133,11 @@ export async function openControllerScene(): Promise<ControllerScene> {
       host = '127.0.0.1',
       ...options
     } = {}) {
-      const leaf = root.issue({ subject: 'controller', usages: ['serverAuth'], san: { dns: [serverName] } });
+      const leaf = root.issue({
+        subject: 'controller',
+        usages: ['serverAuth'],
+        san: { dns: [serverName], ip: ['127.0.0.1'] },
+      });
       const lines: string[] = [];
       const telemetry = createTelemetry({
         level: 'debug',

@@ -23,14 +23,21 @@ export interface ProtectedPod {
 const RBAC = '/apis/rbac.authorization.k8s.io/v1';
 const READ = { apiGroups: [GROUP], resources: ['*'], verbs: ['get', 'list', 'watch'] };
 
-/** Makes the namespace, too. */
+export interface ProtectedPodOptions {
+  /** The namespace is there, and the controller lets its pods read policies. Default: both are made here. */
+  readonly granted?: boolean;
+}
+
 export async function createProtectedPod(
   cluster: Cluster,
   namespace: string,
   labels: Readonly<Record<string, string>>,
+  { granted = false }: ProtectedPodOptions = {},
 ): Promise<ProtectedPod> {
-  await cluster.createNamespace(namespace);
-  await grant(cluster, namespace);
+  if (!granted) {
+    await cluster.createNamespace(namespace);
+    await grant(cluster, namespace);
+  }
   const folder = await mkdtemp(join(tmpdir(), 'sallyport-pod-'));
   const write = async (place: string, name: string, text: string): Promise<void> => {
     await mkdir(join(folder, place), { recursive: true });
