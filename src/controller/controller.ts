@@ -115,7 +115,7 @@ export function createController(options: ControllerOptions): Controller {
   let settling: NodeJS.Timeout | undefined;
   let sweeping: NodeJS.Timeout | undefined;
 
-  const model = createModel({ excluded: options.excluded, onChange: changed => gather(changed) });
+  const model = createModel({ excluded: options.excluded, clock, onChange: changed => gather(changed) });
   const data = createNamedDataCache({
     ...{ client: clients.take().client, log, metrics, clock, random },
     onChange: (kind, key) => model.touchData(kind, key),
@@ -127,7 +127,12 @@ export function createController(options: ControllerOptions): Controller {
     checkData: objects => options.checkData(objects, data),
   });
   const desk = createMaterialDesk({ model, data, evaluation, requireLabel, held: () => [] });
-  const hub = createMaterialHub({ describe: pod => desk.describe(pod) });
+  const complain = (error: unknown, where: string, what: string): void =>
+    log.error({ namespace: where, problem: error instanceof Error ? error.message : 'failed' }, what);
+  const hub = createMaterialHub({
+    describe: pod => desk.describe(pod),
+    onFault: (pod, error) => complain(error, pod.namespace, 'cannot make material'),
+  });
   const registry = createAcknowledgementRegistry({ clock });
   const watches = createClusterWatches({ ...deps, model, verify: options.verify });
   const meshCa = createMeshCaKeeper({
@@ -184,8 +189,7 @@ export function createController(options: ControllerOptions): Controller {
       reporter.judged(object, status);
       writer.want(object, status);
     },
-    onFault: (where, error) =>
-      log.error({ namespace: where, problem: error instanceof Error ? error.message : 'failed' }, 'cannot judge'),
+    onFault: (where, error) => complain(error, where, 'cannot judge'),
     onRound: () => reporter.round(),
     ...(timings.settleMs === undefined ? {} : { settleMs: timings.settleMs }),
   });
@@ -288,9 +292,8 @@ export function createController(options: ControllerOptions): Controller {
 
   function sweep(): void {
     registry.sweep();
+    replicas.sweep();
     allowances?.refresh();
-    // What others told ends by itself: whoever is no longer known is looked at again.
-    if (election.leads()) workbench.mark();
   }
 
   return {

@@ -42,10 +42,11 @@ const COLLECTIONS: Readonly<Record<GrantedResource, { readonly address: Resource
 const RESOURCES = Object.keys(COLLECTIONS) as readonly GrantedResource[];
 
 export function createGrantKeeper(options: GrantKeeperOptions): GrantKeeper {
-  const { client, log, random, wanted } = options;
+  const { client, log, random } = options;
   const stopping = new AbortController();
   const known = new Map<GrantedResource, ReadonlyMap<string, KubeObject>>();
   let dirty = false;
+  let settledFor = '';
   let running: Promise<void> | undefined;
 
   const watches: readonly ListWatch[] = RESOURCES.map(resource =>
@@ -54,6 +55,7 @@ export function createGrantKeeper(options: GrantKeeperOptions): GrantKeeper {
       query: { labelSelector: MANAGED_SELECTOR },
       onChange: listed => {
         known.set(resource, listed);
+        settledFor = '';
         refresh();
       },
     }),
@@ -77,9 +79,13 @@ export function createGrantKeeper(options: GrantKeeperOptions): GrantKeeper {
 
   /** Whether something has to be tried again. */
   async function settleAll(): Promise<boolean> {
-    const wish = wanted();
+    const wish = options.wanted();
+    if (wish === undefined) settledFor = '';
     if (wish === undefined || known.size < RESOURCES.length) return false;
     const { namespaces, meshBundle } = wish;
+    const wanted = JSON.stringify([[...namespaces].sort(), meshBundle]);
+    if (wanted === settledFor) return false;
+    settledFor = wanted;
     let failed = false;
     for (const namespace of namespaces) {
       const grants = describeGrants(namespace, meshBundle);
@@ -89,7 +95,9 @@ export function createGrantKeeper(options: GrantKeeperOptions): GrantKeeper {
       }
     }
     for (const resource of RESOURCES) failed = !(await removeOthers(resource, namespaces)) || failed;
-    return !(await settleCluster([...namespaces])) || failed;
+    failed = !(await settleCluster([...namespaces])) || failed;
+    if (failed) settledFor = '';
+    return failed;
   }
 
   const find = (resource: GrantedResource, namespace: string): KubeObject | undefined =>

@@ -37,9 +37,11 @@ interface Member {
 export interface MaterialHubOptions {
   /** The same value for pods of one class until something changes. */
   readonly describe: (pod: PodFacts) => ClassMaterial;
+  /** A fault of ours with one pod’s material, which must not keep the others from theirs. */
+  readonly onFault: (pod: PodFacts, error: unknown) => void;
 }
 
-export function createMaterialHub({ describe }: MaterialHubOptions): MaterialHub {
+export function createMaterialHub({ describe, onFault }: MaterialHubOptions): MaterialHub {
   const members = new Map<string, Set<Member>>();
   const lines = new WeakMap<MaterialMessage, Prepared>();
 
@@ -63,19 +65,27 @@ export function createMaterialHub({ describe }: MaterialHubOptions): MaterialHub
     member.subscriber.material(prepare(material));
   }
 
+  function attempt(member: Member): void {
+    try {
+      update(member);
+    } catch (error) {
+      onFault(member.pod, error);
+    }
+  }
+
   return {
     join(pod, subscriber) {
       const member: Member = { pod, subscriber, hash: '', readyPods: 0 };
       const known = members.get(pod.namespace) ?? new Set<Member>();
       members.set(pod.namespace, known.add(member));
-      update(member);
+      attempt(member);
       return () => {
         known.delete(member);
         if (known.size === 0 && members.get(pod.namespace) === known) members.delete(pod.namespace);
       };
     },
     refresh(namespaces = new Set(members.keys())) {
-      for (const namespace of namespaces) for (const member of members.get(namespace) ?? []) update(member);
+      for (const namespace of namespaces) for (const member of members.get(namespace) ?? []) attempt(member);
     },
   };
 }

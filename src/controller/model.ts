@@ -6,7 +6,7 @@ import type { DataKind } from './named-data-cache.ts';
 import { createObjectIndex, type ObjectIndex } from './object-index.ts';
 import type { KnownObject, RawObject } from './objects.ts';
 import type { PodFacts } from './pods.ts';
-import { createPopulation, type Population } from './population.ts';
+import { createPopulation, type Population, type PopulationOptions } from './population.ts';
 
 export interface Model {
   readonly objects: Pick<ObjectIndex, 'find' | 'all' | 'wantedData'>;
@@ -37,14 +37,13 @@ export interface Model {
 /** Told which namespaces a change concerns; undefined: all. */
 export type OnModelChange = (namespaces?: ReadonlySet<string>) => void;
 
-export interface ModelOptions {
-  readonly excluded: ReadonlySet<string>;
+export interface ModelOptions extends PopulationOptions {
   readonly onChange: OnModelChange;
 }
 
-export function createModel({ excluded, onChange }: ModelOptions): Model {
+export function createModel({ excluded, clock, onChange }: ModelOptions): Model {
   const objects = createObjectIndex();
-  const population = createPopulation({ excluded });
+  const population = createPopulation({ excluded, clock });
   const versions = new Map<string, number>();
   let cluster = 0;
 

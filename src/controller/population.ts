@@ -27,11 +27,19 @@ export interface Population {
   optedIn(): ReadonlySet<string>;
 }
 
-/** `excluded`: never injected, never granted anything. */
-export function createPopulation({ excluded }: { readonly excluded: ReadonlySet<string> }): Population {
+export interface PopulationOptions {
+  /** Never injected, never granted anything. */
+  readonly excluded: ReadonlySet<string>;
+  readonly clock: () => number;
+}
+
+/** The watch tells of a pod within this, or it is gone. */
+const ADMITTED_MS = 60_000;
+
+export function createPopulation({ excluded, clock }: PopulationOptions): Population {
   const namespaces = new Map<string, Labels>();
   const pods = new Map<string, ReadonlyMap<string, PodFacts>>();
-  const admitted = new Map<string, PodFacts>();
+  const admitted = new Map<string, { readonly pod: PodFacts; readonly at: number }>();
   let withLabelledPods: ReadonlySet<string> = new Set();
 
   const labelled = (): ReadonlySet<string> =>
@@ -55,13 +63,15 @@ export function createPopulation({ excluded }: { readonly excluded: ReadonlySet<
     },
     takePods(namespace, listed) {
       const now = new Map([...listed].map(pod => [pod.uid, pod]));
-      for (const uid of now.keys()) admitted.delete(uid);
+      for (const [uid, { pod, at }] of admitted) {
+        if (now.has(uid) || (pod.namespace === namespace && clock() - at > ADMITTED_MS)) admitted.delete(uid);
+      }
       if (now.size === 0) pods.delete(namespace);
       else pods.set(namespace, now);
     },
     admit(pod) {
       if (pods.get(pod.namespace)?.has(pod.uid) === true) return false;
-      admitted.set(pod.uid, pod);
+      admitted.set(pod.uid, { pod, at: clock() });
       return true;
     },
     takeLabelled(listed) {
@@ -73,21 +83,22 @@ export function createPopulation({ excluded }: { readonly excluded: ReadonlySet<
     names: () => [...namespaces.keys()],
     labelsOf: namespace => namespaces.get(namespace) ?? {},
     podsOf(namespace) {
-      const early = [...admitted.values()].filter(pod => pod.namespace === namespace);
+      const early = [...admitted.values()].map(({ pod }) => pod).filter(pod => pod.namespace === namespace);
       return [...(pods.get(namespace)?.values() ?? []), ...early].filter(({ live }) => live);
     },
-    findPod: (namespace, uid) => pods.get(namespace)?.get(uid) ?? admitted.get(uid),
+    findPod: (namespace, uid) => pods.get(namespace)?.get(uid) ?? admitted.get(uid)?.pod,
     findByUid(uid) {
       for (const own of pods.values()) {
         const pod = own.get(uid);
         if (pod !== undefined) return pod;
       }
-      return admitted.get(uid);
+      return admitted.get(uid)?.pod;
     },
     labelled,
     optedIn() {
       const injected = [...pods].filter(([, own]) => [...own.values()].some(isInjected)).map(([name]) => name);
-      const all = [...labelled(), ...withLabelledPods, ...injected];
+      const early = [...admitted.values()].map(({ pod }) => pod.namespace);
+      const all = [...labelled(), ...withLabelledPods, ...injected, ...early];
       return new Set(all.filter(name => namespaces.has(name) && !excluded.has(name)));
     },
   };

@@ -31,8 +31,9 @@ export interface ReplicasOptions {
 export interface Replicas {
   /** Listens to these and no others; none: nobody is asked. */
   follow(addresses: readonly ReplicaAddress[]): void;
-  /** What they told, without what was heard last too long ago. */
   states(): readonly PodState[];
+  /** Forgets pods that were heard last too long ago. */
+  sweep(): void;
   stop(): Promise<void>;
 }
 
@@ -151,8 +152,12 @@ export function createReplicas(options: ReplicasOptions): Replicas {
     },
     states() {
       const now = clock();
-      for (const [uid, { open, heardAt }] of told) if (!open && now - heardAt >= FORGET_MS) told.delete(uid);
       return [...told.values()].map(({ state, open, heardAt }) => ({ ...state, heardAt: open ? now : heardAt }));
+    },
+    sweep() {
+      for (const [uid, { open, heardAt }] of told) {
+        if (!open && clock() - heardAt >= FORGET_MS && told.delete(uid)) onChange(uid);
+      }
     },
     async stop() {
       const all = [...peers.values()];
