@@ -1,16 +1,12 @@
 /** Whether what injects, validates and guards stands in front of the API server, and shuts when it is away. */
-import { INJECT_LABEL, WEBHOOK_CONFIGURATION } from '../api/names.ts';
+import { ADMISSION_POLICIES, INJECT_LABEL, WEBHOOK_CONFIGURATION } from '../api/names.ts';
 import type { Severity, Violation } from '../api/violation.ts';
 import { isRecord } from '../kube/objects.ts';
 import type { Labels } from '../policy/inventory.ts';
 import type { AdmissionView, Raw } from './cluster-view.ts';
 
-/** How our admission policies are told from those of others. */
-const PREFIX = 'sallyport-';
 const INSTALL =
   'install the chart: helm upgrade --install sallyport charts/sallyport -n sallyport-system --create-namespace';
-
-const isOurs = ({ metadata }: Raw): boolean => metadata.name.startsWith(PREFIX);
 
 const list = (value: unknown): readonly Record<string, unknown>[] =>
   Array.isArray(value) ? value.filter(isRecord) : [];
@@ -87,34 +83,29 @@ function judgeWebhook(
   return found;
 }
 
+/** By name: what passes without it. */
+const WITHOUT: ReadonlyMap<string, string> = new Map([
+  [ADMISSION_POLICIES.made, 'new pods are let in without their sidecar'],
+  [ADMISSION_POLICIES.kept, 'whoever may write pods can change their sidecar or take it away'],
+  [ADMISSION_POLICIES.namespaces, 'nothing guards the label that opts namespaces in'],
+]);
+
 function judgePolicies(
   policies: readonly Raw[] | undefined,
   bindings: readonly Raw[] | undefined,
 ): readonly Violation[] {
   if (policies === undefined) return [];
-  const own = policies.filter(isOurs);
-  if (own.length === 0) {
-    const problem = 'does not exist, so whoever may write pods can take their sidecar away or change it';
-    const object = 'ValidatingAdmissionPolicy sallyport-pods';
-    return [{ severity: 'warning', object, field: '', problem, fix: INSTALL }];
-  }
-  return own.flatMap((policy): readonly Violation[] => {
-    const { name } = policy.metadata;
+  return [...WITHOUT].flatMap(([name, without]): readonly Violation[] => {
     const object = `ValidatingAdmissionPolicy ${name}`;
-    const spec = isRecord(policy['spec']) ? policy['spec'] : {};
-    const ignores: readonly Violation[] =
-      spec['failurePolicy'] === 'Ignore'
-        ? [
-            {
-              severity: 'warning',
-              object,
-              field: 'spec.failurePolicy',
-              problem: 'is Ignore: what it cannot judge passes',
-              fix: 'write Fail',
-            },
-          ]
-        : [];
-    return [...ignores, ...judgeBindings(name, object, bindings)];
+    const place = { severity: 'warning', object } as const;
+    const policy = policies.find(({ metadata }) => metadata.name === name);
+    if (policy === undefined) return [{ ...place, field: '', problem: `does not exist, so ${without}`, fix: INSTALL }];
+    const ignores = isRecord(policy['spec']) && policy['spec']['failurePolicy'] === 'Ignore';
+    const problem = 'is Ignore: what it cannot judge passes';
+    return [
+      ...(ignores ? [{ ...place, field: 'spec.failurePolicy', problem, fix: 'write Fail' }] : []),
+      ...judgeBindings(name, object, bindings),
+    ];
   });
 }
 
