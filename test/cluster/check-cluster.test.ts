@@ -71,7 +71,8 @@ const FOUND: Readonly<Record<string, RegExp>> = {
     /^MutatingWebhookConfiguration sallyport: webhooks\[0\]\.clientConfig\.caBundle: is empty/m,
   'a validating webhook that is missing': /^ValidatingWebhookConfiguration sallyport: warning: does not exist/m,
   'an admission policy without a binding': /^ValidatingAdmissionPolicy sallyport-pods-made: warning: has no binding/m,
-  'an admission policy that is missing': /^ValidatingAdmissionPolicy sallyport-pods-kept: warning: does not exist, so whoever may write pods/m,
+  'an admission policy that is missing':
+    /^ValidatingAdmissionPolicy sallyport-pods-kept: warning: does not exist, so whoever may write pods/m,
   'an admission policy that lets through what it cannot judge':
     /^ValidatingAdmissionPolicy sallyport-pods-made: spec\.failurePolicy: warning: is Ignore/m,
   'a cluster without a controller': /^Deployment sallyport-controller: warning: no object has a status/m,
