@@ -1,5 +1,6 @@
 /** `sallyport init` against the kernel: a pod in a network namespace of the test’s own. */
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { type Host, openNetwork, whyNoNetwork } from '../support/network.ts';
@@ -29,6 +30,16 @@ describe('sallyport init', { skip }, () => {
     const after = await list(pod);
     assert.doesNotMatch(after, /9090|5353/);
     assert.equal(after.match(/^table /gm)?.length, 1);
+  });
+
+  it('works where protocols have no names, as in slim images', { skip: !existsSync('/etc/protocols') }, async t => {
+    const { pod } = await openNetwork(t);
+    const command = 'mount --bind /dev/null /etc/protocols && exec "$@"';
+    const { code, stderr } = await pod.run('unshare', [
+      ...['--mount', 'sh', '-c', command, 'sh', process.execPath, PROGRAM, 'init', '--udp-ports', '53'],
+    ]);
+    assert.equal(code, 0, stderr);
+    assert.match(await list(pod), /redirect to :15190/);
   });
 
   it('leaves other tables alone', async t => {

@@ -212,6 +212,20 @@ describe('transparent interception', { skip }, () => {
     assert.deepEqual(told(await pod.ask(...pod.both(8080))), [200, 200]);
   });
 
+  it('drops packets that pass redirection by, as those do that conntrack takes for invalid', async t => {
+    const pod = await openPod(t);
+    await pod.init();
+    await pod.startApp('8080');
+    const untracked =
+      'table inet raw { chain c { type filter hook prerouting priority -300; tcp dport 8080 notrack; }; }\n';
+    await pod.host.must('nft', ['-f', '-'], untracked);
+    assert.deepEqual(told(await pod.askAtOnce(...pod.both(8080))), ['timeout', 'timeout']);
+    // Without the guard they reach the app.
+    await pod.host.must('nft', ['flush', 'chain', 'inet', 'sallyport', 'guard']);
+    await pod.host.must('nft', ['add', 'rule', 'inet', 'sallyport', 'guard', 'accept']);
+    assert.deepEqual(told(await pod.askAtOnce(...pod.both(8080))), [200, 200]);
+  });
+
   it('works from the bundle alone, in a folder of its own', async t => {
     const folder = await mkdtemp(join(tmpdir(), 'sallyport-bundle-'));
     t.after(() => rm(folder, { recursive: true, force: true }));
