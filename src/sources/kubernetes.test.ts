@@ -377,6 +377,8 @@ describe('the source kubernetes', { timeout: 20_000 }, () => {
     const second = await open(context, server, { store });
     assert.deepEqual(names(await second.until(() => true)), ['AuthPolicy shop/one@2']);
     assert.equal(second.published.length, 1);
+    // The compiler may refuse the newest: then it must know what was good.
+    assert.deepEqual(second.rehearsed.map(names), [['AuthPolicy shop/one@1']]);
   });
 
   it('does without a saved state that cannot be read', async context => {

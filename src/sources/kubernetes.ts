@@ -159,8 +159,7 @@ export function createKubernetesSource(options: KubernetesSourceOptions): Kubern
     if (saved === undefined) return;
     keeper.recall(saved);
     for (const kind of KIND_NAMES) collection.seed(kind, listSaved(saved, kind, 'good'));
-    // Objects whose newest generation could not be compiled had an older one in force: the compiler must know it again.
-    if (!saved.objects.some(({ good }) => good !== undefined)) return;
+    // An object whose newest generation cannot be compiled has an older one in force: the compiler must know it again.
     const own = createObjectCollection();
     for (const kind of KIND_NAMES) own.set(kind, listSaved(saved, kind, 'good'));
     const material = savedMaterial() ?? nothing;
