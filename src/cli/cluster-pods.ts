@@ -67,7 +67,8 @@ export function isOptedIn(labels: Labels, namespace: Labels | undefined): boolea
 
 /** `sallyport:1.4.0` → `1.4.0`; of an image without a tag the beginning of its digest. */
 export function readVersion(image: string): string {
-  const [, tag] = /:([\w][\w.-]{0,127})(?:@.*)?$/.exec(image.split('/').at(-1) ?? '') ?? [];
-  const [, digest] = /@sha256:([0-9a-f]{12})/.exec(image) ?? [];
+  const [name = '', hash] = (image.split('/').at(-1) ?? '').split('@sha256:');
+  const [, tag] = /:([\w][\w.-]{0,127})$/.exec(name) ?? [];
+  const digest = hash?.slice(0, 12);
   return tag ?? digest ?? (image === '' ? '' : 'latest');
 }
