@@ -12,7 +12,8 @@ import {
   removeStale,
 } from '../test/cluster/support/folder.ts';
 import { describeEntrance } from '../test/cluster/support/machine.ts';
-import { openNode } from '../test/cluster/support/node.ts';
+import { importImages as importAll, installSallyport, SYSTEM } from '../test/cluster/support/installation.ts';
+import { type ClusterNode, openNode } from '../test/cluster/support/node.ts';
 import { isAlive } from '../test/cluster/support/process-mark.ts';
 import { findMissing, listMissingPackages } from '../test/cluster/support/requirements.ts';
 import { importImage } from '../test/cluster/support/node-start.ts';
@@ -21,10 +22,10 @@ import { IMAGE_NAMES, provideImage } from './images.ts';
 import { installMissing } from './install.ts';
 import { type Level, listParts, requirePart } from './parts.ts';
 
-const HELP = `npm run cluster -- COMMAND [--name NAME] [--control-plane]
+const HELP = `npm run cluster -- COMMAND [--name NAME] [--control-plane] [--bare]
 
   build               builds the programs of a cluster into a cache (once, some minutes)
-  up                  starts a cluster and says how to use it
+  up                  starts a cluster with Sallyport and says how to use it
   status              what runs, and what this machine lacks
   kubectl ARGUMENT…   kubectl of that cluster
   helm ARGUMENT…      helm of that cluster
@@ -33,6 +34,7 @@ const HELP = `npm run cluster -- COMMAND [--name NAME] [--control-plane]
   down                stops it and removes all of it
 
   --control-plane     without a node: needs no root, no pod ever runs
+  --bare              without Sallyport
   --name NAME         several may run side by side (default: sallyport)
 `;
 
@@ -44,6 +46,8 @@ const EXIT = { ok: 0, failed: 1, usage: 64 } as const;
 interface Options {
   readonly name: string;
   readonly level: Level;
+  /** Without Sallyport. */
+  readonly bare: boolean;
 }
 
 const say = (line: string): void => void process.stderr.write(`cluster: ${line}\n`);
@@ -52,13 +56,14 @@ async function main([command = 'help', ...rest]: readonly string[]): Promise<num
   const [own, passed] = ['kubectl', 'helm', 'exec'].includes(command) ? splitOwn(rest) : [rest, []];
   const { values } = parseArgs({
     args: [...own],
-    options: { name: { type: 'string' }, 'control-plane': { type: 'boolean' } },
+    options: { name: { type: 'string' }, 'control-plane': { type: 'boolean' }, bare: { type: 'boolean' } },
   });
   if (values.name !== undefined && !NAME.test(values.name))
     throw new Error('--name takes a-z, 0-9 and -, up to 30 of them');
   const options: Options = {
     name: values.name ?? DEFAULT_NAME,
     level: values['control-plane'] === true ? 'control-plane' : 'node',
+    bare: values.bare === true,
   };
   switch (command) {
     case 'build':
@@ -89,19 +94,39 @@ function splitOwn(args: readonly string[]): [readonly string[], readonly string[
   return args[0] === '--name' ? [args.slice(0, 2), args.slice(2)] : [[], args];
 }
 
-async function up({ name, level }: Options): Promise<number> {
+async function up({ name, level, bare }: Options): Promise<number> {
   await buildParts({ parts: listParts(level), say });
-  const missing = findMissing(level);
+  const isProtected = level === 'node' && !bare;
+  if (isProtected) await installMissing('images', say);
+  const missing = findMissing(isProtected ? 'images' : level);
   for (const { problem, fix } of missing) say(`${problem}: ${fix}`);
   if (missing.length > 0) return EXIT.failed;
   const begin = performance.now();
-  const open = level === 'node' ? openNode : openControlPlane;
-  const cluster = await open({ name, persistent: true });
-  say(`${name} is up after ${((performance.now() - begin) / 1000).toFixed(1)} s. Its files: ${cluster.folder}`);
+  const { folder, kubeconfig, ...cluster } = await (isProtected
+    ? openProtected(name)
+    : (level === 'node' ? openNode : openControlPlane)({ name, persistent: true }));
+  say(`${name} is up after ${((performance.now() - begin) / 1000).toFixed(1)} s. Its files: ${folder}`);
   say(`stop it with \`npm run cluster -- down${name === DEFAULT_NAME ? '' : ` --name ${name}`}\`; use it with`);
-  process.stdout.write(`export KUBECONFIG=${cluster.kubeconfig}\n`);
+  process.stdout.write(`export KUBECONFIG=${kubeconfig}\n`);
   process.stdout.write(`alias kubectl=${requirePart('kubectl')} helm=${requirePart('helm')}\n`);
+  if (isProtected) await sayNext(cluster);
   return EXIT.ok;
+}
+
+/** A cluster in which the installation fails stays, so that somebody can look. */
+async function openProtected(name: string): Promise<ClusterNode> {
+  const node = await openNode({ name, persistent: true });
+  await importAll(node, say);
+  say('installing Sallyport with its chart');
+  await installSallyport(node, { replicas: 2 });
+  return node;
+}
+
+async function sayNext({ kubectl }: Pick<ClusterNode, 'kubectl'>): Promise<void> {
+  const { stdout } = await kubectl(['-n', SYSTEM, 'get', 'pods']);
+  say(`Sallyport runs:\n${stdout.trimEnd()}`);
+  say('next: kubectl create namespace shop && kubectl label namespace shop sallyport.dev/inject=enabled');
+  say('then your app, your policies (examples/fleet) and: kubectl get sallyport -A');
 }
 
 function down({ name }: Options): number {

@@ -11,6 +11,12 @@ mkdir -p "$root/sallyport" "$root/etc" "$root/var/lib/dpkg/status.d"
 cp -R dist/. "$root/sallyport"
 rm -f "$root"/sallyport/koffi-musl-*.node
 
+# `sallyport` as pods, hooks and `kubectl exec` name it: the kernel reads the first line, no shell is needed.
+sed -i '1i #!/usr/local/bin/node' "$root/sallyport/main.js"
+chmod +x "$root/sallyport/main.js"
+mkdir -p "$root/usr/local/bin"
+ln -s /sallyport/main.js "$root/usr/local/bin/sallyport"
+
 # ldd prints the files that the loader would take, and the loader itself.
 for file in $programs "$root"/sallyport/*.node; do
   [ -e "$file" ] || continue

@@ -43,11 +43,11 @@ describe('the image', { skip: skipWithout('images') }, () => {
     assert.equal(config.Labels['org.opencontainers.image.title'], 'sallyport');
   });
 
-  test('has two programs: node and nft', () => {
+  test('has three programs: node, nft, and sallyport, which needs no shell to start', () => {
     const programs = files
       .filter(({ mode, path }) => /^-..x/.test(mode) && !/\.so[.\d]*$/.test(path))
       .map(({ path }) => path.replace(/^\.?\/?/, '/'));
-    assert.deepEqual(programs.sort(), ['/usr/local/bin/node', '/usr/sbin/nft']);
+    assert.deepEqual(programs.sort(), ['/sallyport/main.js', '/usr/local/bin/node', '/usr/sbin/nft']);
   });
 
   test('has no file that its user may write, and none with a set-user-id bit', () => {
