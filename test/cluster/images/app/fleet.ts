@@ -36,7 +36,8 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
   await request.resume().toArray();
   const path = url.replace(/^\/v1/, '');
   if (path.startsWith('/files/slow')) await sleep(2000);
-  if (path === '/files/moved') response.writeHead(302, { ...LEAKS, location: `https://${INTERNAL}:8443/v1/files/report` });
+  if (path === '/files/moved')
+    response.writeHead(302, { ...LEAKS, location: `https://${INTERNAL}:8443/v1/files/report` });
   else if (path === '/files/login')
     response.writeHead(200, { ...LEAKS, 'set-cookie': `session=1; Domain=${INTERNAL}; Path=/; Secure` });
   else if (path === '/files/crash') response.writeHead(500, { ...LEAKS, 'content-type': 'text/html' });
