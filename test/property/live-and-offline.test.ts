@@ -53,14 +53,10 @@ const header = fc.constantFrom<readonly [string, string]>(
   ['X-Out', 'forged'],
 );
 const asked: fc.Arbitrary<Asked> = fc.record({
-  method: fc.constantFrom('GET', 'GET', 'PUT', 'POST', 'OPTIONS', 'DELETE'),
-  path: fc.constantFrom(
-    '/v1/a',
-    '/v1/devices/robot-7',
-    '/v1/devices/robot-8?x=1',
-    '/v1/A/',
-    '/v1/none',
-    '/v1/devices/a%2fb',
+  method: fc.constantFrom('GET', 'GET', 'GET', 'PUT', 'PUT', 'PUT', 'POST', 'POST', 'OPTIONS', 'DELETE'),
+  path: fc.oneof(
+    { weight: 8, arbitrary: fc.constantFrom('/v1/a', '/v1/devices/robot-7', '/v1/devices/robot-8?x=1', '/v1/A/') },
+    { weight: 1, arbitrary: fc.constantFrom('/v1/none', '/v1/devices/a%2fb') },
   ),
   token: fc.constantFrom(...tokens),
   certificate: fc.constantFrom('none', 'none', 'robot-7', 'robot-8', 'stranger'),
@@ -71,6 +67,8 @@ const asked: fc.Arbitrary<Asked> = fc.record({
 
 const condition = fc.constantFrom(
   'true',
+  'true',
+  'true',
   'false',
   "request.method == 'GET'",
   "has(request.headers['x-env'])",
@@ -79,14 +77,21 @@ const condition = fc.constantFrom(
   'has(cert.sha1)',
   "jwt.claims.scope.contains('admin')",
   "caller.kind == 'Jwt'",
+  "request.path.endsWith('robot-7')",
   "params.deviceId == 'robot-7'",
+  '!has(cert.sha1)',
+  "request.method != 'PUT'",
+  "!has(jwt.subject) || jwt.subject == 'alice'",
   "source.ip.startsWith('127.')",
-  'has(vars.set)',
+  "vars.set == 'fixed'",
+  "vars.set == 'PUT'",
   "vars.fixed == 'yes'",
   'request.size > 3',
 );
 const text = fc.constantFrom(
   'fixed',
+  '${source.ip}',
+  '${request.host}',
   '${request.method}',
   '${params.deviceId}',
   '${jwt.subject}',
@@ -186,7 +191,7 @@ const policy: fc.Arbitrary<Policy> = fc
       ...TARGETS[scope],
       ...spec,
       ...(scope === 'Cluster' ? {} : { inherit }),
-      variables: { fixed: { value: 'yes' } },
+      variables: { fixed: { value: 'yes' }, set: { value: 'no' } },
     },
   }));
 
@@ -229,7 +234,7 @@ async function describeSupport(): Promise<readonly made.Manifest[]> {
     basePath: '/v1',
     tls: { certificate: { secretName: 'tls' } },
     operations: [
-      { name: 'a', methods: ['GET', 'PUT'], path: '/a' },
+      { name: 'a', methods: ['GET', 'PUT', 'POST', 'OPTIONS'], path: '/a' },
       { name: 'device', methods: ['GET', 'PUT', 'POST'], path: '/devices/{deviceId}' },
     ],
   });
