@@ -42,6 +42,14 @@ const REQUEST_MS = 10_000;
 /** Longer than Go's client keeps an idle connection, so that it is never the server that closes one in use. */
 const KEEP_ALIVE_MS = 120_000;
 
+const PATIENCE = {
+  handshakeTimeout: REQUEST_MS,
+  headersTimeout: REQUEST_MS,
+  requestTimeout: REQUEST_MS,
+  keepAliveTimeout: KEEP_ALIVE_MS,
+  connectionsCheckingInterval: 1000,
+} as const;
+
 /** Of the whole server. */
 interface Load {
   requests: number;
@@ -53,7 +61,7 @@ export function createWebhookServer(deps: WebhookServerDeps): WebhookServer {
   // An import of node:https costs 13 MiB in an ES module; see docs/architecture.md.
   const { createServer } = process.getBuiltinModule('node:https');
   const load: Load = { requests: 0, bytes: 0 };
-  const server = createServer({ minVersion: 'TLSv1.2' }, (request, response) => {
+  const server = createServer({ minVersion: 'TLSv1.2', ...PATIENCE }, (request, response) => {
     if (load.requests >= MOST_IN_FLIGHT) return end(response, 503, 'too many at once');
     load.requests += 1;
     response.once('close', () => {
@@ -62,9 +70,6 @@ export function createWebhookServer(deps: WebhookServerDeps): WebhookServer {
     serve(request, response, { ...deps, load }).catch(() => end(response, 500, 'failed'));
   });
   server.maxConnections = MOST_CONNECTIONS;
-  server.requestTimeout = REQUEST_MS;
-  server.headersTimeout = REQUEST_MS;
-  server.keepAliveTimeout = KEEP_ALIVE_MS;
   server.on('tlsClientError', (error: NodeJS.ErrnoException, socket: Socket) => {
     log.debug({ code: error.code, peer: socket.remoteAddress }, 'handshake failed');
   });

@@ -287,6 +287,36 @@ describe('the webhook server', () => {
     for (const [body, sent, status] of cases) assert.equal((await send(server, body, sent)).status, status);
   });
 
+  test('survives what is nested too deeply, and goes on answering (CVE-2022-24726)', async t => {
+    const server = await open(t);
+    server.setCertificate(issue('one'));
+    const nest = (levels: number): string => `${'{"a":'.repeat(levels)}1${'}'.repeat(levels)}`;
+    const reviewOf = (text: string, operation: string): string =>
+      JSON.stringify(
+        reviewObject({ kind: 'Api', spec: 'DEEP' }, { operation, oldObject: { spec: 'DEEP' } }),
+      ).replaceAll('"DEEP"', text);
+    const podOf = (text: string): string =>
+      JSON.stringify(reviewRaw({ ...deployment, spec: { ...deployment.spec, deep: 'DEEP' } })).replace('"DEEP"', text);
+    for (const levels of [10_000, 200_000]) {
+      const bodies = [podOf(nest(levels)), reviewOf(nest(levels), 'CREATE'), reviewOf(nest(levels), 'UPDATE')];
+      for (const [index, body] of bodies.entries()) {
+        const path = index === 0 ? '/inject' : '/validate';
+        const { status } = await send(server, body, { path });
+        assert.ok([200, 400, 500].includes(status ?? 0), `${levels} ${path} ${status ?? 0}`);
+      }
+    }
+    assert.equal((await send(server, JSON.stringify(reviewPod(deployment)))).status, 200);
+  });
+
+  test('gives the same answer to the same review, however often it is asked at once', async t => {
+    const server = await open(t);
+    server.setCertificate(issue('one'));
+    const body = JSON.stringify(reviewPod(readRecorded('job')));
+    const answers = await Promise.all(Array.from({ length: 100 }, () => send(server, body)));
+    assert.equal(new Set(answers.map(({ text }) => text)).size, 1);
+    assert.equal(answers[0]?.status, 200);
+  });
+
   test('presents a new certificate from the next handshake on', async t => {
     const server = await open(t);
     const look = async (): Promise<string> => {
