@@ -63,6 +63,8 @@ export interface Assembly {
   describe(): Readonly<Record<string, unknown>>;
   /** Of signed contexts (JWK). */
   publicKeys(): readonly object[];
+  /** Managed mesh certificates that the configuration in force names and that did not come yet. */
+  missingCertificates(): readonly string[];
   /** What the controller is told of keys and certificates. */
   enforced(): Pick<EnforcedState, 'issuers' | 'certificates'>;
   close(): Promise<void>;
@@ -213,6 +215,10 @@ export function createAssembly(options: AssemblyOptions): Assembly {
       credentials: views?.credentials.status() ?? [],
     }),
     publicKeys: () => credentials.publicKeys(),
+    missingCertificates: () =>
+      (views?.credentials.status() ?? [])
+        .filter(({ from, certificate }) => from === 'managed' && certificate === undefined)
+        .map(({ key }) => key),
     enforced: () => ({
       issuers: (views?.tokens.status() ?? []).map(describeIssuer),
       certificates: (views?.credentials.status() ?? []).flatMap(({ key, certificate }) =>

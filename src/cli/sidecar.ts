@@ -18,6 +18,7 @@ import { reportUsage, runCommandLine } from './options.ts';
 import { createMemory, keepTrimmed } from './trim-memory.ts';
 import { findProblems, SIDECAR, type SidecarValues } from './sidecar-options.ts';
 import { findSource } from './source-options.ts';
+import { createWarmUp } from './warm-up.ts';
 import { countWouldDeny } from './would-deny.ts';
 
 /** Keys are fetched for at most this long before ready (runtime.md "Lifecycle"). */
@@ -60,7 +61,7 @@ async function serve(values: SidecarValues, io: Io, signal: AbortSignal): Promis
     explain: async question => (await import('./explain-live.ts')).explainLive(question, inForce, Date.now),
     publicKeys: () => assembly.publicKeys(),
     describe: () => ({ ...feed.describe(), ...assembly.describe() }),
-    problems: () => [...feed.problems(), ...(isWarm ? [] : ['keys are being fetched'])],
+    problems: () => [...feed.problems(), ...warmUp.problems()],
     ...(values.health === undefined ? {} : { health: values.health }),
     ...(probes === undefined ? {} : { probes }),
     ...(values['admin-socket'] === undefined ? {} : { adminSocket: file(values['admin-socket']) }),
@@ -98,23 +99,23 @@ async function serve(values: SidecarValues, io: Io, signal: AbortSignal): Promis
     feed.refreshMetrics();
   });
   let stopTrimming = (): void => undefined;
-  let isWarm = false;
-  const warmUp = async (): Promise<void> => {
-    await assembly.ready(KEYS_WITHIN_MS);
-    if (isWarm) return;
-    isWarm = true;
-    stopTrimming = keepTrimmed();
-    allowOptimizing();
-  };
+  const warmUp = createWarmUp({
+    ready: () => assembly.ready(KEYS_WITHIN_MS),
+    missingCertificates: feed.managed === undefined ? undefined : () => assembly.missingCertificates(),
+    onWarm() {
+      stopTrimming = keepTrimmed();
+      allowOptimizing();
+    },
+  });
   try {
     await feed.start(resources => {
       const outcome = assembly.accept(resources);
       // In a pod the health port says what is waited for, so it is open before the first policy is there.
-      if (isCluster && outcome !== undefined && resources.rehearsal !== true && !isWarm) void warmUp();
+      if (isCluster && outcome !== undefined && resources.rehearsal !== true) void warmUp.begin();
       return outcome;
     });
     // Before the first connection: nobody waits for it.
-    if (!isCluster) await warmUp();
+    if (!isCluster) await warmUp.begin();
     await proxy.start();
     await waitFor(signal);
     log.info({}, 'stopping: what is in flight may end');

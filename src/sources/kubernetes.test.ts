@@ -10,7 +10,7 @@ import type { MaterialMessage } from '../material/protocol.ts';
 import { SILENT } from '../telemetry/telemetry.ts';
 import { createKubernetesSource, type KubernetesSource, type KubernetesSourceOptions } from './kubernetes.ts';
 import { createFixedLabels } from './pod-labels.ts';
-import { createStateStore, type StateStore } from './saved-state.ts';
+import { createStateStore, type SavedObject, type StateStore } from './saved-state.ts';
 import type { Outcome, Resources } from './source.ts';
 
 const BASE = '/apis/sallyport.dev/v1alpha1';
@@ -366,6 +366,28 @@ describe('the source kubernetes', { timeout: 20_000 }, () => {
     assert.deepEqual(after.kept, ['AuthPolicy shop/parsed']);
   });
 
+  it('survives a fault while it puts a set into force, and keeps the last good one', async context => {
+    const server = await openObjectServer(context);
+    server.put(POLICIES, policy('one', 1));
+    const errors: string[] = [];
+    const log = { ...SILENT.log, error: (_: object, message: string) => void errors.push(message) };
+    const scene = await open(context, server, { log });
+    await scene.until(() => true);
+    const { outcome } = scene;
+    Object.defineProperty(scene, 'outcome', {
+      configurable: true,
+      get: () => {
+        throw new Error('a fault of ours');
+      },
+    });
+    server.put(POLICIES, policy('one', 2));
+    await eventually(() => errors.length > 0);
+    assert.match(errors[0] ?? '', /the last good one stays/);
+    Object.defineProperty(scene, 'outcome', { value: outcome });
+    server.put(POLICIES, policy('one', 3));
+    await scene.until(r => names(r)[0] === 'AuthPolicy shop/one@3');
+  });
+
   it('takes the newest rather than what was saved while both are there', async context => {
     const { store } = await makeStore(context);
     const server = await openObjectServer(context);
@@ -385,6 +407,9 @@ describe('the source kubernetes', { timeout: 20_000 }, () => {
     const { store, file } = await makeStore(context);
     await store.save({ hash: 'h', savedAt: 1, labels: {}, objects: [], material: undefined });
     assert.equal((await store.load())?.hash, 'h');
+    const cut = { kind: 'Api', newest: '{"kind":"Api","metadata":' };
+    await store.save({ hash: 'h', savedAt: 1, labels: {}, objects: [cut as SavedObject], material: undefined });
+    assert.equal(await store.load(), undefined);
     for (const text of ['', '{', '{"format":2}', (await readFile(file, 'utf8')).replace('"labels"', '"l"')]) {
       await writeFile(file, text);
       assert.equal(await store.load(), undefined);

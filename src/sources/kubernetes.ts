@@ -103,15 +103,25 @@ export function createKubernetesSource(options: KubernetesSourceOptions): Kubern
   /** A storm of changes must not keep the process busy: at most a fifth of the time is spent compiling. */
   function wake(): void {
     if (onChange === undefined) return;
-    timer ??= setTimeout(flush, Math.max(settleMs, idleUntil - clock()));
+    timer ??= setTimeout(flushSafely, Math.max(settleMs, idleUntil - clock()));
   }
 
   function isComplete(): boolean {
     return KIND_NAMES.every(kind => watches.isSynced(kind) || (graceOver && saved !== undefined));
   }
 
-  function flush(): void {
+  /** A fault of ours in one set of objects must not end the process, which would meet it again after each restart. */
+  function flushSafely(): void {
     timer = undefined;
+    try {
+      flush();
+    } catch (error) {
+      const problem = error instanceof Error ? error.message : 'a value that is no Error was thrown';
+      log.error({ problem }, 'the configuration could not be put into force; the last good one stays');
+    }
+  }
+
+  function flush(): void {
     const podLabels = labels.current() ?? (graceOver ? saved?.labels : undefined);
     if (!isComplete() || podLabels === undefined) return;
     const startedAt = clock();
@@ -175,7 +185,7 @@ export function createKubernetesSource(options: KubernetesSourceOptions): Kubern
       for (const kind of missed) collection.set(kind, listSaved(saved, kind, 'newest'));
       if (missed.length > 0) log.warn({ hash: saved.hash }, 'the API server is away: what was saved comes into force');
     } else if (missing.length > 0) log.warn({ missing }, 'ControllerUnavailable: waiting for what policies name');
-    flush();
+    flushSafely();
   }
 
   return {

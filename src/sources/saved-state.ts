@@ -63,15 +63,25 @@ function readState(value: unknown): SavedState | undefined {
   const texts = Object.entries(labels).filter((entry): entry is [string, string] => typeof entry[1] === 'string');
   const material = raw === undefined ? undefined : readMaterial(raw);
   if (raw !== undefined && material === undefined) return undefined;
-  const read = objects.flatMap((object: unknown) => readObject(object) ?? []);
+  const read = objects.map((object: unknown) => readObject(object));
+  // Without one of its policies a set would protect less than it did.
+  if (!read.every(object => object !== undefined)) return undefined;
   return { hash, savedAt, labels: Object.fromEntries(texts), objects: read, material };
 }
 
 function readObject(value: unknown): SavedObject | undefined {
   if (!isRecord(value)) return undefined;
   const { kind, newest, good } = value;
-  if (!isKind(kind) || typeof newest !== 'string') return undefined;
-  return { kind, newest, ...(typeof good === 'string' ? { good } : {}) };
+  if (!isKind(kind) || !isManifest(kind, newest) || !(good === undefined || isManifest(kind, good))) return undefined;
+  return { kind, newest, ...(good === undefined ? {} : { good }) };
+}
+
+function isManifest(kind: KindName, text: unknown): text is string {
+  try {
+    return typeof text === 'string' && readManifest(kind, JSON.parse(text)) !== undefined;
+  } catch {
+    return false;
+  }
 }
 
 function readMaterial(value: unknown): MaterialMessage | undefined {

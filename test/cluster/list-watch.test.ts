@@ -72,7 +72,15 @@ describe('list-watch on a real API server', { skip: skipWithout('control-plane')
   }
 
   test('a streaming list and what changes after it, with nothing of the server’s bookkeeping', async context => {
-    const client = open(context);
+    const asked: string[] = [];
+    const real = open(context);
+    const client: KubeClient = {
+      ...real,
+      stream: (path, query, ...rest) => {
+        asked.push(query['sendInitialEvents'] ?? 'resumes');
+        return real.stream(path, query, ...rest);
+      },
+    };
     await put(client, 'one', '1');
     const { watch, seen, events } = follow(context, client);
     await watch.synced;
@@ -84,6 +92,7 @@ describe('list-watch on a real API server', { skip: skipWithout('control-plane')
     assert.deepEqual(events, ['SYNC -', 'ADDED watched/two', 'MODIFIED watched/one', 'DELETED watched/two']);
     assert.deepEqual(seen(), { one: '2' });
     assert.equal(watch.status().relists, 0);
+    assert.deepEqual(asked, ['true'], 'one stream did it all');
     const raw = (await readObject(client, `${PATH}/one`))?.metadata;
     assert.ok(raw !== undefined && 'managedFields' in raw, 'the server does send what is dropped');
   });
