@@ -30,6 +30,8 @@ export interface SidecarOptions {
   readonly resolve?: Readonly<Record<string, number>>;
   readonly mesh?: { readonly chainPem: string; readonly keyPem: string };
   readonly args?: readonly string[];
+  /** Of the workload; default `app=fleet`. */
+  readonly labels?: string;
   /** `ready` (default) waits for /readyz, `listening` for /livez. */
   readonly until?: 'ready' | 'listening';
 }
@@ -213,12 +215,12 @@ async function waitForStart(sidecar: Sidecar, state: 'ready' | 'listening', isFo
 }
 
 function listArguments(
-  { app, resolve = {}, mesh, args = [], source }: SidecarOptions,
+  { app, resolve = {}, mesh, args = [], labels = 'app=fleet', source }: SidecarOptions,
   folder: string,
   ports: { readonly clients: number; readonly health: number },
 ): string[] {
   return [
-    ...(source ?? ['--config', join(folder, 'manifests'), '--namespace', 'shop', '--workload-labels', 'app=fleet']),
+    ...(source ?? ['--config', join(folder, 'manifests'), '--namespace', 'shop', '--workload-labels', labels]),
     ...['--listen', `8443=${LOOPBACK}:${ports.clients}`],
     ...(app === undefined ? [] : ['--app', `${LOOPBACK}:${app}`]),
     ...Object.entries(resolve).flatMap(([host, port]) => ['--resolve', `${host}=${LOOPBACK}:${port}`]),
