@@ -18,8 +18,11 @@ import { createAuthenticator } from './bearer.ts';
 import { checkAmongOthers } from './check-among-others.ts';
 import { createClientPool } from './client-pool.ts';
 import { createClusterWatches, watchCollection, type WatchDependencies } from './cluster-watches.ts';
+import type { Finding } from './conditions.ts';
 import { createEvaluation } from './evaluation.ts';
 import { createEvents } from './events.ts';
+import { createGateKeeper } from './gate-keeper.ts';
+import { createGates } from './gates.ts';
 import { createGrantKeeper } from './grant-keeper.ts';
 import { createElection, type LeaseTimings } from './lease.ts';
 import { createMaterialDesk } from './material-desk.ts';
@@ -39,6 +42,8 @@ import { createReplicas, listReplicaAddresses, mergeStates } from './replicas.ts
 import { issueForPod } from './mesh-issue.ts';
 import { createStatusWriter } from './status-writer.ts';
 import type { MeshFacts } from './supporting-status.ts';
+import { createTestBench } from './test-bench.ts';
+import { judgeTests } from './test-findings.ts';
 import { createWorkbench } from './workbench.ts';
 
 export interface ControllerOptions {
@@ -126,12 +131,30 @@ export function createController(options: ControllerOptions): Controller {
     requireLabel,
     checkData: objects => options.checkData(objects, data),
   });
-  const desk = createMaterialDesk({ model, data, evaluation, requireLabel, held: () => [] });
+  const desk = createMaterialDesk({ model, data, evaluation, requireLabel, gate: at => gates.stateOf(at) });
   const complain = (error: unknown, where: string, what: string): void =>
     log.error({ namespace: where, problem: error instanceof Error ? error.message : 'failed' }, what);
   const hub = createMaterialHub({
     describe: pod => desk.describe(pod),
     onFault: (pod, error) => complain(error, pod.namespace, 'cannot make material'),
+  });
+  const bench = createTestBench({
+    ...{ model, data, clock },
+    onVerdict: at => refreshGate(at),
+    onFault: (at, error) => complain(error, at, 'cannot run policy tests'),
+  });
+  const gateKeeper = createGateKeeper({
+    ...deps,
+    ...{ client, namespace, leads: () => election.leads() },
+    onChange: at => refreshGate(at),
+  });
+  const gates = createGates({
+    bench,
+    kept: at => gateKeeper.kept(at),
+    isGated: at =>
+      model
+        .objectsFor(at)
+        .some(({ parsed, namespace: of }) => of === at && parsed?.kind === 'PolicyTest' && parsed.spec.gate),
   });
   const registry = createAcknowledgementRegistry({ clock });
   const watches = createClusterWatches({ ...deps, model, verify: options.verify });
@@ -184,7 +207,12 @@ export function createController(options: ControllerOptions): Controller {
   const workbench = createWorkbench({
     model,
     evaluation,
-    context: () => ({ states: collectStates(), mesh: describeMesh(), heldBy: new Map() }),
+    context: at => {
+      const verdict = bench.verdictOf(at);
+      const heldBy = gates.stateOf(at)?.heldBy ?? new Map<string, string>();
+      const tests = verdict === undefined ? new Map<string, Finding>() : judgeTests(verdict);
+      return { states: collectStates(), mesh: describeMesh(), heldBy, tests };
+    },
     want: (object, status) => {
       reporter.judged(object, status);
       writer.want(object, status);
@@ -238,11 +266,22 @@ export function createController(options: ControllerOptions): Controller {
     data.want(model.objects.wantedData());
     watches.followPods(model.watched());
     desk.forget(changed);
+    bench.refresh(changed);
     if (!synced) return;
     hub.refresh(changed);
     workbench.mark(changed);
     grants.refresh();
     allowances?.refresh();
+  }
+
+  function refreshGate(at: string): void {
+    gates.refresh(at);
+    const changed = new Set([at]);
+    desk.forget(changed);
+    gateKeeper.keep(at, gates.stateOf(at)?.passed ?? new Map());
+    if (!synced) return;
+    hub.refresh(changed);
+    workbench.mark(changed);
   }
 
   async function findPod(at: string, name: string, uid: string): Promise<PodFacts | undefined> {
@@ -305,8 +344,8 @@ export function createController(options: ControllerOptions): Controller {
     async start() {
       metrics.gauge('sallyport_controller_leader', 0);
       const { port } = await service.start();
-      for (const part of [data, watches, meshCa, slices, grants, election]) part.start();
-      await Promise.all([data.synced, watches.synced, meshCa.synced]);
+      for (const part of [data, watches, meshCa, gateKeeper, slices, grants, election]) part.start();
+      await Promise.all([data.synced, watches.synced, meshCa.synced, gateKeeper.synced]);
       settle();
       await watches.podsSynced();
       await data.settled(SETTLE_MS);
@@ -322,10 +361,12 @@ export function createController(options: ControllerOptions): Controller {
       clearTimeout(settling);
       clearInterval(sweeping);
       workbench.stop();
+      bench.stop();
       await writer.stop();
       await election.stop();
       await service.stop();
-      await Promise.all([replicas.stop(), slices.stop(), grants.stop(), meshCa.stop(), data.stop(), watches.stop()]);
+      const parts = [replicas, slices, grants, meshCa, gateKeeper, data, watches];
+      await Promise.all(parts.map(part => part.stop()));
       await Promise.all([client.close(), clients.close()]);
     },
   };

@@ -1,8 +1,8 @@
 /** What each pod is handed, built once for its class and again when something changes. */
-import { identify } from '../policy/inventory.ts';
-import type { MaterialMessage, HeldObject } from '../material/protocol.ts';
+import type { MaterialMessage } from '../material/protocol.ts';
 import type { Evaluation } from './evaluation.ts';
 import { buildMaterial } from './material-message.ts';
+import type { GateState } from './gates.ts';
 import type { ClassMaterial } from './material-hub.ts';
 import type { Model } from './model.ts';
 import type { NamedData } from './named-data.ts';
@@ -18,8 +18,8 @@ export interface MaterialDeskOptions {
   readonly model: Model;
   readonly data: NamedData;
   readonly evaluation: Evaluation;
-  /** What gates hold back in a namespace. */
-  readonly held: (namespace: string) => readonly HeldObject[];
+  /** What gates hold back in a namespace; undefined: that is not known yet, and nothing is handed out. */
+  readonly gate: (namespace: string) => GateState | undefined;
   readonly requireLabel: boolean;
 }
 
@@ -31,7 +31,7 @@ interface Desk {
 }
 
 export function createMaterialDesk(options: MaterialDeskOptions): MaterialDesk {
-  const { model, data, evaluation, held, requireLabel } = options;
+  const { model, data, evaluation, requireLabel } = options;
   const desks = new Map<string, Desk>();
 
   function open(namespace: string): Desk {
@@ -49,9 +49,10 @@ export function createMaterialDesk(options: MaterialDeskOptions): MaterialDesk {
 
   function build(namespace: string, key: string): MaterialMessage | undefined {
     const named = evaluation.classesOf(namespace).named.get(key);
-    if (named === undefined) return undefined;
+    const gate = options.gate(namespace);
+    if (named === undefined || gate === undefined) return undefined;
     return buildMaterial({
-      ...{ named, data, requireLabel, held: held(namespace) },
+      ...{ named, data, requireLabel, gate },
       namespaceLabels: model.population.labelsOf(namespace),
       find: id => model.objects.find(id),
     });
@@ -71,6 +72,3 @@ export function createMaterialDesk(options: MaterialDeskOptions): MaterialDesk {
     },
   };
 }
-
-export const identifyHeld = ({ kind, namespace, name }: HeldObject): string =>
-  identify({ kind, key: `${namespace}/${name}` });

@@ -1,8 +1,9 @@
 /** What the pods of a class are handed: what their objects name, and nothing else. Pure. */
+import type { GateState } from './gates.ts';
 import type { KnownObject } from './objects.ts';
 import type { NamedData, NamedEntry } from './named-data.ts';
 import type { NamedMaterial } from '../material/named.ts';
-import type { ConfigMapEntry, HeldObject, MaterialMessage, SecretEntry } from '../material/protocol.ts';
+import type { ConfigMapEntry, MaterialMessage, SecretEntry } from '../material/protocol.ts';
 import type { Labels } from '../policy/inventory.ts';
 import { canonicalize, digest } from '../sources/canonical.ts';
 
@@ -12,13 +13,13 @@ export interface MaterialInput {
   readonly data: NamedData;
   /** By identity. */
   readonly find: (id: string) => KnownObject | undefined;
-  readonly held: readonly HeldObject[];
+  readonly gate: Pick<GateState, 'held' | 'judged'>;
   readonly requireLabel: boolean;
 }
 
 /** Undefined while something that is named is not known yet. */
 export function buildMaterial(input: MaterialInput): MaterialMessage | undefined {
-  const { named, namespaceLabels, data, find, held } = input;
+  const { named, namespaceLabels, data, find, gate } = input;
   const secrets: Record<string, SecretEntry | null> = {};
   const configMaps: Record<string, ConfigMapEntry | null> = {};
   for (const [key, { keys, permitted }] of named.secrets) {
@@ -32,8 +33,14 @@ export function buildMaterial(input: MaterialInput): MaterialMessage | undefined
     configMaps[key] = entry === null ? null : { data: pick(entry, keys) };
   }
   const objects = Object.fromEntries([...named.objects].map(id => [id, find(id)?.manifest ?? null]));
-  const concerned = held.filter(({ kind, namespace, name }) => named.concerning.has(`${kind} ${namespace}/${name}`));
-  const rest = { namespaceLabels, objects, secrets, configMaps, held: concerned };
+  const concerned = gate.held.filter(({ kind, namespace, name }) =>
+    named.concerning.has(`${kind} ${namespace}/${name}`),
+  );
+  const { judged } = gate;
+  const rest = {
+    ...{ namespaceLabels, objects, secrets, configMaps, held: concerned },
+    ...(judged === undefined ? {} : { judged }),
+  };
   return { type: 'material', hash: digest(canonicalize(rest)), ...rest };
 }
 

@@ -44,7 +44,10 @@ function evaluate(objects: readonly KnownObject[], options: Options = {}) {
     checkData: () => [],
     ...more,
   });
-  const statuses = describeNamespace(facts, { states, heldBy, mesh: { trustDomain: 'cluster.local' } });
+  const statuses = describeNamespace(facts, {
+    ...{ states, heldBy, tests: new Map() },
+    mesh: { trustDomain: 'cluster.local' },
+  });
   for (const { findings } of statuses.values()) {
     for (const { type, reason } of findings) {
       assert.ok((CONDITIONS[type].reasons as readonly string[]).includes(reason), `${type} has no reason ${reason}`);

@@ -2,6 +2,7 @@
 import type { Violation } from '../api/violation.ts';
 import { listNamed, type NamedMaterial } from '../material/named.ts';
 import { identify, type Labels } from '../policy/inventory.ts';
+import { findTestProblems } from '../policy-tests/test-references.ts';
 import { analyzeNamespace, type Analysis } from './analysis.ts';
 import type { Finding } from './conditions.ts';
 import { countEnforcement, describeEnforcement, type Enforcement } from './enforcement.ts';
@@ -94,6 +95,8 @@ export interface StatusContext {
   readonly mesh: MeshFacts;
   /** By identity of the object: the PolicyTest that holds it back. */
   readonly heldBy: ReadonlyMap<string, string>;
+  /** TestsPassed, by identity. */
+  readonly tests: ReadonlyMap<string, Finding>;
 }
 
 /** By identity, for the objects of the namespace itself. */
@@ -140,7 +143,7 @@ function describeObject(object: KnownObject, scene: Scene): WantedStatus {
   const place = placeOf(object, facts);
   const findings = judgeObject({
     object,
-    problems: [...(facts.problems.get(id) ?? []), ...asReferences(facts.dataProblems.get(id))],
+    problems: listProblems(object, facts),
     notices: facts.notices.get(id) ?? [],
     forbidden: parsed === undefined ? [] : listForbidden(parsed, permissions),
     ...(place === undefined ? {} : { place }),
@@ -149,12 +152,32 @@ function describeObject(object: KnownObject, scene: Scene): WantedStatus {
   const more = describeByKind(object, scene);
   const concerned = listConcerned(object, scene);
   const unsettled = concerned.some(pod => pod.sidecar.state === 'Protected' && !context.states.has(pod.uid));
-  return { findings: [...findings, ...more.findings], fields: more.fields, unsettled };
+  const test = context.tests.get(id);
+  const all = [...findings, ...more.findings, ...(test === undefined ? [] : [test])];
+  return { findings: all, fields: more.fields, unsettled };
 }
 
 function listConcerned({ id, kind }: KnownObject, { facts, users }: Scene): readonly PodFacts[] {
   if (kind === 'Api') return facts.selection.ofApi.get(id) ?? [];
   return (kind === 'AuthPolicy' ? facts.selection.ofPolicy : users).get(id) ?? [];
+}
+
+function listProblems(
+  { id, parsed }: KnownObject,
+  { problems, dataProblems, input }: NamespaceFacts,
+): readonly Violation[] {
+  const own = [...(problems.get(id) ?? []), ...asReferences(dataProblems.get(id))];
+  if (parsed?.kind !== 'PolicyTest') return own;
+  const objects = input.objects.flatMap(object => object.parsed ?? []);
+  // A case that names what does not exist fails for a reason that nobody sees: the test itself is wrong.
+  const wrong = findTestProblems(parsed, objects).map(({ severity, object, field, problem, fix }): Violation => ({
+    severity,
+    object,
+    field,
+    problem,
+    fix,
+  }));
+  return [...own, ...wrong];
 }
 
 /** What a Secret holds and cannot be used is as good as missing; what merely ends soon is a note. */
@@ -186,7 +209,6 @@ function describeByKind(object: KnownObject, { facts, context, users }: Scene): 
     case 'DeviceAuthService':
     case 'Subscription':
     case 'ClusterAuthPolicy':
-    // Its status is written by whoever runs the tests.
     case 'PolicyTest':
       return { findings: [], fields: {} };
   }

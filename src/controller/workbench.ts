@@ -21,7 +21,7 @@ export interface Workbench {
 export interface WorkbenchOptions {
   readonly model: Model;
   readonly evaluation: Evaluation;
-  readonly context: () => StatusContext;
+  readonly context: (namespace: string) => StatusContext;
   readonly want: (object: KnownObject, status: WantedStatus) => void;
   /** A namespace could not be judged: a fault of ours, which must not stop the others. */
   readonly onFault: (namespace: string, error: unknown) => void;
@@ -82,7 +82,7 @@ export function createWorkbench(options: WorkbenchOptions): Workbench {
 
   function judge(namespace: string): void {
     const facts = evaluation.factsOf(namespace);
-    const told = context();
+    const told = context(namespace);
     shares.set(namespace, shareOfClusterPolicies(facts, told.states));
     wantAll(describeNamespace(facts, told));
   }

@@ -126,6 +126,11 @@ export interface MaterialMessage {
   readonly secrets: Readonly<Record<string, SecretEntry | null>>;
   readonly configMaps: Readonly<Record<string, ConfigMapEntry | null>>;
   readonly held: readonly HeldObject[];
+  /**
+   * What the gates of the pod’s namespace have spoken on, by `AuthPolicy shop/p`: a newer generation, or another uid, waits
+   * for them, and what is in force of it stays. Absent: the namespace has no gate.
+   */
+  readonly judged?: Readonly<Record<string, { readonly uid: string; readonly generation: number }>>;
 }
 
 export interface SecretEntry {

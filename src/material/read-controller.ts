@@ -57,7 +57,8 @@ function isMaterial(value: Raw): value is Raw & MaterialMessage {
     everyMember(value['secrets'], isEntry) &&
     everyMember(value['configMaps'], isEntry) &&
     Array.isArray(value['held']) &&
-    value['held'].every(isHeld)
+    value['held'].every(isHeld) &&
+    (value['judged'] === undefined || everyMember(value['judged'], isJudged))
   );
 }
 
@@ -75,6 +76,8 @@ const isHeld = (held: unknown): held is HeldObject =>
   isText(held['name']) &&
   isCount(held['generation']) &&
   'use' in held;
+
+const isJudged = (judged: unknown): boolean => isRaw(judged) && isText(judged['uid']) && isCount(judged['generation']);
 
 const REASONS: readonly Bye['reason'][] = ['Stopping', 'Rebalance', 'Replaced', 'ProtocolError', 'MaterialTooLarge'];
 

@@ -20,6 +20,8 @@ export interface ControllerMaterial {
   readonly foreign: ReadonlyMap<KindName, readonly WatchedObject[]>;
   /** By `AuthPolicy shop/fleet`. */
   readonly held: ReadonlyMap<string, HeldObject>;
+  /** Whether the gates of the namespace have spoken on that generation, or there is none. */
+  isJudged(object: { readonly id: string; readonly uid: string; readonly generation: number }): boolean;
 }
 
 /** `namespace`: the pod’s own, whose objects come from the API server alone. */
@@ -42,6 +44,11 @@ export function readMaterial(message: MaterialMessage | undefined, namespace: st
         .filter(({ kind, namespace: of }) => kind === 'AuthPolicy' && of === namespace)
         .map(object => [identify({ kind: object.kind, key: objectKey(object.namespace, object.name) }), object]),
     ),
+    isJudged({ id, uid, generation }) {
+      if (message?.judged === undefined) return true;
+      const judged = Object.hasOwn(message.judged, id) ? message.judged[id] : undefined;
+      return judged?.uid === uid && judged.generation >= generation;
+    },
   };
 }
 

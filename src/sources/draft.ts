@@ -54,15 +54,24 @@ export function createDrafter(): Drafter {
   const foreign = createObjectCollection();
   const gated = createObjectCollection();
   let seen: ControllerMaterial | undefined;
+  /** What was used of each policy, by its identity: it stays until the gates have spoken on the next generation. */
+  let last: ReadonlyMap<string, DraftedObject> = new Map();
   return {
     draft({ own, material, namespace, labels }) {
       if (seen !== material) takeMaterial(foreign, gated, material);
       seen = material;
       const standIns = new Map(gated.list().map(object => [object.id, object.use]));
+      const waiting = own.filter(object => object.kind === 'AuthPolicy' && !material.isJudged(object));
+      const isWaiting = new Set(waiting);
       const collected = [
-        ...own.map(object => applyGate(object, material.held.get(object.id), standIns)),
+        ...own.map(object =>
+          isWaiting.has(object)
+            ? keepLast(object, last.get(object.id))
+            : applyGate(object, material.held.get(object.id), standIns),
+        ),
         ...foreign.list().map(object => ({ ...object, foreign: true, held: false })),
       ].filter(object => object !== undefined);
+      last = new Map(collected.flatMap(object => (object.kind === 'AuthPolicy' ? [[object.id, object]] : [])));
       const objects = collected.flatMap(({ use }) => use?.object ?? []);
       const namespaceLabels = material.message?.namespaceLabels;
       const named = listNamed(objects, { namespace, namespaceLabels, labels });
@@ -72,7 +81,10 @@ export function createDrafter(): Drafter {
         violations: collected.flatMap(({ violations }) => violations),
         kept: collected.filter(({ refused, use }) => refused && use !== undefined).map(({ id }) => id),
         named,
-        missing: listMissing(named, (kind, key) => material.has(kind, key)),
+        missing: [
+          ...listMissing(named, (kind, key) => material.has(kind, key)),
+          ...waiting.filter(({ id }) => !last.has(id)).map(({ id }) => `the verdict of policy tests on ${id}`),
+        ],
         collected,
         labels,
         namespaceLabels,
@@ -93,6 +105,12 @@ function takeMaterial(
     'AuthPolicy',
     [...held.values()].flatMap(({ use }) => readManifest('AuthPolicy', use) ?? []),
   );
+}
+
+/** Undefined: it is new. Another object of that name is another. */
+function keepLast(object: CollectedObject, before: DraftedObject | undefined): DraftedObject | undefined {
+  if (before?.uid !== object.uid || before.use === undefined) return undefined;
+  return { ...object, use: before.use, foreign: false, held: true };
 }
 
 /** Undefined: no generation of it has passed its tests yet, so it is as if absent. */

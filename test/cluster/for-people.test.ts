@@ -189,7 +189,12 @@ async function writeStatus(client: KubeClient): Promise<void> {
   const data = { find: () => undefined };
   const facts = examineNamespace({ ...common, objects, pods, data });
   const ca = { sha1: 'AB', sha256: 'CD', notAfter: Date.UTC(2099, 0, 1) };
-  const context = { states, heldBy: new Map<string, string>(), mesh: { trustDomain: 'cluster.local', ca } };
+  const context = {
+    states,
+    heldBy: new Map<string, string>(),
+    tests: new Map(),
+    mesh: { trustDomain: 'cluster.local', ca },
+  };
   const clusterInput = { objects: objects.filter(({ namespace }) => namespace === ''), data, requireLabel: false };
   const shares = new Map([['shop', shareOfClusterPolicies(facts, states)]]);
   const statuses = [
