@@ -14,6 +14,7 @@ import type { KnownObject } from '../controller/objects.ts';
 import { createVerifySidecar } from '../controller/verify-sidecar.ts';
 import { createAdmissionParameters } from '../injector/admission-parameters.ts';
 import { DEFAULT_CONFIGURATION, findControllerUrl, type InjectorConfiguration } from '../injector/configuration.ts';
+import { createNodeWatch } from '../injector/old-nodes.ts';
 import { createServingAuthority, nameController, type Serving } from '../injector/serving-authority.ts';
 import { createWebhookServer } from '../injector/webhook-server.ts';
 import { createInjectorWebhooks } from '../injector/webhooks.ts';
@@ -86,7 +87,12 @@ async function assemble(values: ControllerValues, io: Io, telemetry: RunningTele
   const host = await findHost();
   const serving = createServing();
   const base = describeInjection(values, kubernetesCa);
-  const configure = (): InjectorConfiguration => ({ ...base, controllerCa: serving.now()?.controllerCa ?? '' });
+  const nodes = createNodeWatch({ client, ...deps });
+  const configure = (): InjectorConfiguration => ({
+    ...base,
+    controllerCa: serving.now()?.controllerCa ?? '',
+    oldNodes: nodes.old(),
+  });
   const parameters = createAdmissionParameters(client, namespace);
   const controller = createController({
     ...deps,
@@ -162,13 +168,14 @@ async function assemble(values: ControllerValues, io: Io, telemetry: RunningTele
       await health.start();
       await authority.start();
       await serving.first;
+      nodes.start();
       await Promise.all([controller.start(), webhooks.start()]);
       log.info({ pod: values['pod-name'], uid: values['pod-uid'], address: values['pod-ip'] }, 'serving');
     },
     async stop() {
       clearInterval(retry);
       authority.stop();
-      await Promise.all([webhooks.stop(REQUESTS_END_MS), controller.stop()]);
+      await Promise.all([webhooks.stop(REQUESTS_END_MS), controller.stop(), nodes.stop()]);
       await health.stop();
       await client.close();
     },

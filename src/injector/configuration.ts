@@ -1,6 +1,7 @@
 /** What the injector is told by its installation, and what it knows of a pod's namespace. */
 import type { AllowancePlan } from '../policy/model.ts';
 import { CONTROLLER_SERVICE, PORTS } from '../api/names.ts';
+import type { OldNode } from './old-nodes.ts';
 import type { Labels, Resources } from './pod.ts';
 
 export interface InjectorConfiguration {
@@ -33,6 +34,8 @@ export interface InjectorConfiguration {
   readonly explicitAnywhere: boolean;
   /** Pod Security level of namespaces without a label (the API server's admission configuration). */
   readonly defaultPodSecurity: PodSecurityLevel;
+  /** Nodes that could not run an injected pod; see old-nodes.ts. */
+  readonly oldNodes: readonly OldNode[];
 }
 
 export type PodSecurityLevel = 'privileged' | 'baseline' | 'restricted';
@@ -59,6 +62,7 @@ export const DEFAULT_CONFIGURATION: Omit<
   excludedNamespaces: [],
   explicitAnywhere: false,
   defaultPodSecurity: 'privileged',
+  oldNodes: [],
 };
 
 /** Where sidecars find the controller's material. */

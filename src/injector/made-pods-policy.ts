@@ -257,7 +257,7 @@ export const RULES: readonly Rule[] = [
           `!${c}.?securityContext.?capabilities.?add.orValue([]).exists(a, a.upperAscii().replace('CAP_', '') in ${listCel(DANGEROUS_CAPABILITIES)})`,
       ),
     ),
-    message: `a container adds one of the capabilities ${DANGEROUS_CAPABILITIES.join(', ')}, with which it can undo the interception; remove it (kubectl debug: --profile=restricted), ${ALLOW}`,
+    message: `a container adds one of the capabilities ${DANGEROUS_CAPABILITIES.join(', ')}, with which it can undo the interception; remove it (kubectl debug: --profile=baseline), ${ALLOW}`,
   },
   {
     expression: unlessAllowed(

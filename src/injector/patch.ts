@@ -14,6 +14,7 @@ import type { InjectorConfiguration, NamespaceFacts } from './configuration.ts';
 import { createInitContainer, createSidecar, createVolumes, type SidecarPlan } from './containers.ts';
 import { findHazards, listForeign, type Placed } from './hazards.ts';
 import { planInterception, type Interception } from './interception.ts';
+import { refuseOldNodes } from './old-nodes.ts';
 import { createPodEditor, type Operation, type PodEditor } from './pod-editor.ts';
 import type { Container, Pod, PodSpec, Volume } from './pod.ts';
 import { rewriteProbes, type Rewriting } from './probes.ts';
@@ -60,6 +61,7 @@ export function patch(
     ...findWrongLabels(pod, namespace),
     ...interception.refusals,
     ...findHazards(pod, namespace, recognised),
+    ...refuseOldNodes(pod.spec, configuration.oldNodes),
     ...rewritings.flatMap(rewriting => rewriting.refusals),
     ...findExcess(sidecar, plan.replays),
   ];

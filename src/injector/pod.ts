@@ -89,7 +89,9 @@ export interface PodSpec {
   readonly hostPID?: boolean;
   readonly shareProcessNamespace?: boolean;
   readonly os?: { readonly name: string };
+  readonly nodeName?: string;
   readonly nodeSelector?: Labels;
+  readonly affinity?: object;
   readonly securityContext?: { readonly runAsUser?: number };
   readonly terminationGracePeriodSeconds?: number;
 }
@@ -196,7 +198,9 @@ const POD = members(
         hostPID: 'switch',
         shareProcessNamespace: 'switch',
         os: members({ name: 'text' }, 'name'),
+        nodeName: 'text',
         nodeSelector: TEXTS,
+        affinity: 'object',
         securityContext: members({ runAsUser: 'number' }),
         terminationGracePeriodSeconds: 'number',
       },

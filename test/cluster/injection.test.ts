@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { parse } from 'yaml';
 import type { Container, Pod, PodSpec } from '../../src/injector/pod.ts';
+import { createNodeWatch } from '../../src/injector/old-nodes.ts';
 import { KubeError } from '../../src/kube/kube-error.ts';
+import { SILENT } from '../../src/telemetry/telemetry.ts';
+import { runInMemory } from '../support/run-in-memory.ts';
 import { describeWebhook, openWebhook } from './support/foreign-webhook.ts';
 import { openInjection, SYSTEM, type Injection } from './support/injection.ts';
 import { skipWithout } from './support/requirements.ts';
@@ -235,6 +239,37 @@ describe('injection in a real control plane', { skip: skipWithout('control-plane
       assert.match(JSON.stringify(body), /has the one value enabled/);
     });
 
+    test('are printed by `sallyport inject --cluster` as the webhook makes them', async () => {
+      const argv = ['inject', '-f', '-', '--cluster', '--kubeconfig', injection.cluster.kubeconfig];
+      const pod = podOf('printed', {}, { namespace: 'shop' });
+      const { code, stdout, stderr } = await runInMemory(argv, { stdin: () => Promise.resolve(JSON.stringify(pod)) });
+      assert.deepEqual([code, stderr], [0, '']);
+      const { spec } = await make('shop', podOf('made'));
+      const printed = parse(stdout) as Pod;
+      const args = (one: Pod | Stored): unknown => one.spec.initContainers?.map(container => container.args);
+      assert.deepEqual(args(printed), args({ spec }));
+      const elsewhere = await runInMemory([...argv, '--controller-namespace', 'shop'], {
+        stdin: () => Promise.resolve(''),
+      });
+      assert.equal(elsewhere.code, 69);
+      assert.match(elsewhere.stderr, /the ConfigMap shop\/sallyport-admission of the controller is not there/);
+    });
+
+    test('are kept from nodes with an old kubelet, which the controller watches', async () => {
+      const { client, cluster } = injection;
+      const watch = createNodeWatch({ client, log: SILENT.log, clock: Date.now, random: Math.random });
+      watch.start();
+      await watch.synced;
+      assert.deepEqual(watch.old(), []);
+      await client.request('PATCH', '/api/v1/nodes/node-1/status', {
+        body: { status: { nodeInfo: { kubeletVersion: 'v1.28.4', operatingSystem: 'linux' } } },
+        contentType: 'application/strategic-merge-patch+json',
+      });
+      const [old] = await cluster.waitFor('the old node', () => Promise.resolve(watch.old().length > 0 && watch.old()));
+      assert.deepEqual([old?.name, old?.kubelet], ['node-1', 'v1.28.4']);
+      await watch.stop();
+    });
+
     test('with an exclusion are let in when an allowance grants it (S9)', async () => {
       const annotations = { 'sallyport.dev/exclude-ports': '9090', 'sallyport.dev/exclude-udp-ports': '53' };
       const pod = podOf('excluded', {}, { annotations });
@@ -301,7 +336,7 @@ describe('injection in a real control plane', { skip: skipWithout('control-plane
       ],
       'no ephemeral container can trace': [
         () => debug({ securityContext: { capabilities: { add: ['SYS_PTRACE'] } } }),
-        /kubectl debug: --profile=restricted/,
+        /kubectl debug: --profile=baseline/,
       ],
       'no ephemeral container can run as the sidecar’s user': [
         () => debug({ securityContext: { runAsUser: 15190 } }),
