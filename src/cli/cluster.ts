@@ -147,7 +147,7 @@ function describe(
   return {
     source: { kind: 'kubernetes', from, staleMs, materialHash, readyPods },
     controller:
-      controller === undefined ? { connected: false, problem: 'no --controller is given' } : { ...controller },
+      controller === undefined ? { connected: false, problem: 'no --controller is given' } : tell(controller),
     waitingFor: missing,
     watches: watches.map(({ kind, connected, staleMs: ms, relists, problem }) => ({
       ...{ kind, connected, staleMs: ms, relists },
@@ -155,6 +155,12 @@ function describe(
     })),
   };
 }
+
+const tell = ({ connected, heardMsAgo, problem }: ControllerStatus) => ({
+  connected,
+  ...(heardMsAgo === undefined ? {} : { silentMs: heardMsAgo }),
+  ...(problem === undefined ? {} : { problem }),
+});
 
 function setMetrics(metrics: Metrics, source: KubernetesSource, stream: ControllerStream | undefined): void {
   const { staleMs } = source.status();

@@ -13,13 +13,16 @@ export interface ObjectServer extends ScriptedServer {
   /** Adds or replaces an object; the server counts versions and, when `spec` differs, generations. */
   put(path: string, object: Record<string, unknown>): void;
   remove(path: string, name: string): void;
+  /** Forgets what happened: resuming from before is 410 from now on, as a status or (every other time) as an event. */
+  compact(): void;
   /** Answers everything with this status from now on; undefined: serves again. */
   fail(status: number | undefined): void;
 }
 
-interface Held {
-  readonly object: Record<string, unknown>;
+interface Happened {
+  readonly path: string;
   readonly version: number;
+  readonly line: string;
 }
 
 interface Watcher {
@@ -28,28 +31,37 @@ interface Watcher {
 }
 
 export async function openObjectServer(context: TestContext, port?: number): Promise<ObjectServer> {
-  const collections = new Map<string, Map<string, Held>>();
+  const collections = new Map<string, Map<string, Record<string, unknown>>>();
   const uids = new Map<string, number>();
   const watchers = new Set<Watcher>();
+  let history: Happened[] = [];
+  let oldest = 0;
+  let refusals = 0;
   let version = 100;
   let failing: number | undefined;
 
   const serve = ({ path, query }: ReceivedCall, answer: Http2ServerResponse): void => {
     if (failing !== undefined) return answerJson(answer, failing, createStatus(failing, 'Failing', 'the test says so'));
-    const held = [...(collections.get(path)?.values() ?? [])];
+    const isList = query.get('sendInitialEvents') === 'true';
+    const from = Number(query.get('resourceVersion'));
+    if (!isList && from < oldest) return refuseOld(answer);
     answer.writeHead(200);
-    if (query.get('sendInitialEvents') === 'true') {
-      for (const { object } of held) answer.write(encode('ADDED', object));
+    if (isList) {
+      for (const object of collections.get(path)?.values() ?? []) answer.write(encode('ADDED', object));
       answer.write(encodeEnd(version));
-    } else {
-      const from = Number(query.get('resourceVersion'));
-      for (const { object, version: at } of held) if (at > from) answer.write(encode('MODIFIED', object));
-    }
+    } else for (const { path: of, version: at, line } of history) if (of === path && at > from) answer.write(line);
     const watcher = { path, answer };
     watchers.add(watcher);
     answer.stream.once('close', () => watchers.delete(watcher));
   };
+  const refuseOld = (answer: Http2ServerResponse): void => {
+    const gone = createStatus(410, 'Expired', 'too old resource version');
+    refusals += 1;
+    if (refusals % 2 === 0) answerJson(answer, 410, gone);
+    else answer.writeHead(200).end(encode('ERROR', gone));
+  };
   const tell = (path: string, line: string): void => {
+    history.push({ path, version, line });
     for (const watcher of watchers) if (watcher.path === path) watcher.answer.write(line);
   };
   const server = await openScriptedServer(context, serve, port === undefined ? {} : { port });
@@ -58,27 +70,31 @@ export async function openObjectServer(context: TestContext, port?: number): Pro
     ...server,
     put(path, object) {
       version += 1;
-      const objects = collections.get(path) ?? new Map<string, Held>();
+      const objects = collections.get(path) ?? new Map<string, Record<string, unknown>>();
       collections.set(path, objects);
       const metadata = object['metadata'] as Record<string, unknown>;
       const name = String(metadata['name']);
-      const before = objects.get(name)?.object;
+      const before = objects.get(name);
       const stored = {
         ...object,
         metadata: { ...metadata, ...count(before, object, `${path}/${name}`, uids, version) },
       };
-      objects.set(name, { object: stored, version });
+      objects.set(name, stored);
       tell(path, encode(before === undefined ? 'ADDED' : 'MODIFIED', stored));
     },
     remove(path, name) {
       version += 1;
       const objects = collections.get(path);
-      const held = objects?.get(name);
-      if (held === undefined) return;
+      const object = objects?.get(name);
+      if (object === undefined) return;
       objects?.delete(name);
       uids.set(`${path}/${name}`, (uids.get(`${path}/${name}`) ?? 0) + 1);
-      const metadata = { ...(held.object['metadata'] as object), resourceVersion: String(version) };
-      tell(path, encode('DELETED', { ...held.object, metadata }));
+      const metadata = { ...(object['metadata'] as object), resourceVersion: String(version) };
+      tell(path, encode('DELETED', { ...object, metadata }));
+    },
+    compact() {
+      history = [];
+      oldest = version;
     },
     fail: status => void (failing = status),
   };
