@@ -146,8 +146,7 @@ function describe(
   const { from, watches, staleMs, missing, materialHash, readyPods } = source.status();
   return {
     source: { kind: 'kubernetes', from, staleMs, materialHash, readyPods },
-    controller:
-      controller === undefined ? { connected: false, problem: 'no --controller is given' } : tell(controller),
+    controller: controller === undefined ? { connected: false, problem: 'no --controller is given' } : tell(controller),
     waitingFor: missing,
     watches: watches.map(({ kind, connected, staleMs: ms, relists, problem }) => ({
       ...{ kind, connected, staleMs: ms, relists },
