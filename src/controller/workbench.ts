@@ -21,7 +21,9 @@ export interface Workbench {
 export interface WorkbenchOptions {
   readonly model: Model;
   readonly evaluation: Evaluation;
-  readonly context: (namespace: string) => StatusContext;
+  /** Of one round. */
+  readonly context: () => Pick<StatusContext, 'states' | 'mesh'>;
+  readonly tested: (namespace: string) => Pick<StatusContext, 'heldBy' | 'tests'>;
   readonly want: (object: KnownObject, status: WantedStatus) => void;
   /** A namespace could not be judged: a fault of ours, which must not stop the others. */
   readonly onFault: (namespace: string, error: unknown) => void;
@@ -35,7 +37,7 @@ export interface WorkbenchOptions {
 const BREATH_MS = 1;
 
 export function createWorkbench(options: WorkbenchOptions): Workbench {
-  const { model, evaluation, context, want, settleMs = 300 } = options;
+  const { model, evaluation, want, settleMs = 300 } = options;
   let marked = new Set<string>();
   let markedAll = true;
   let timer: NodeJS.Timeout | undefined;
@@ -61,9 +63,10 @@ export function createWorkbench(options: WorkbenchOptions): Workbench {
     [marked, markedAll] = [new Set(), false];
     evaluation.keep(watched);
     for (const namespace of shares.keys()) if (!watched.has(namespace)) shares.delete(namespace);
+    const context = options.context();
     for (const namespace of namespaces) {
       if (!isStarted()) return;
-      attempt(namespace, () => judge(namespace));
+      attempt(namespace, () => judge(namespace, context));
       await new Promise(resolve => setTimeout(resolve, BREATH_MS));
     }
     if (isStarted()) attempt('', judgeCluster);
@@ -80,9 +83,9 @@ export function createWorkbench(options: WorkbenchOptions): Workbench {
     }
   }
 
-  function judge(namespace: string): void {
+  function judge(namespace: string, context: Pick<StatusContext, 'states' | 'mesh'>): void {
     const facts = evaluation.factsOf(namespace);
-    const told = context(namespace);
+    const told = { ...context, ...options.tested(namespace) };
     shares.set(namespace, shareOfClusterPolicies(facts, told.states));
     wantAll(describeNamespace(facts, told));
   }
