@@ -1,9 +1,22 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createKeyPair } from '../demo/pki.ts';
+import { EMPTY_MATERIAL } from '../material/material.ts';
+import { FetchError } from '../outbound/fetch-error.ts';
 import type { KeySource } from './key-fetch.ts';
 import { makeKeyList } from './key-list.ts';
 import { restoreKeys, saveKeys } from './saved-keys.ts';
+import {
+  claimsOf,
+  createBench,
+  createSigningKey,
+  jwksPlan,
+  NOW,
+  outcomeOf,
+  plansOf,
+  settle,
+  signToken,
+} from './testing/token-kit.ts';
 import { readJwk } from './verification-key.ts';
 
 const SOURCE: KeySource = {
@@ -53,4 +66,33 @@ for (const [sentence, source, value] of [
 test('a secret that somebody wrote into the file is not taken for a key', () => {
   const forged = { ...saved, keys: [{ kty: 'oct', k: 'c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0', alg: 'HS256' }] };
   assert.equal(restoreKeys(SOURCE, forged, 2000), undefined);
+});
+
+test('after a restart while the issuer is away, its tokens are verified, nobody waits, and the keys grow stale as they would have', async () => {
+  const key = createSigningKey('ES256', 'k');
+  const kept = new Map<string, unknown>();
+  const keyStore = {
+    find: (issuer: string) => kept.get(issuer),
+    keep: (issuer: string, keys: object) => void kept.set(issuer, keys),
+  };
+  const plan = jwksPlan({ cache: { maxAge: 600_000, unknownKidCooldown: 30_000, maxStale: 3_600_000 } });
+  const before = createBench(() => ({ keys: [key.jwk] }), { keyStore });
+  before.tokens.prepare(plansOf(plan), EMPTY_MATERIAL);
+  await settle();
+  kept.set('shop/corp', JSON.parse(JSON.stringify(kept.get('shop/corp'))));
+  const down = (): never => {
+    throw new FetchError('CONNECT', 'issuer.test:443', 'ECONNREFUSED');
+  };
+  const after = createBench(down, { keyStore });
+  await after.clock.pass(1);
+  const view = after.tokens.prepare(plansOf(plan), EMPTY_MATERIAL);
+  await view.ready(60_000_000);
+  const token = signToken(key, claimsOf({ exp: NOW / 1000 + 1e6 }));
+  assert.equal(await outcomeOf(view, token, after.clock.now), 'verified');
+  assert.deepEqual(
+    view.status().map(({ count, fetchedAt }) => [count, fetchedAt]),
+    [[1, NOW]],
+  );
+  await after.clock.pass(4_300_000);
+  assert.equal(await outcomeOf(view, token, after.clock.now), 'KeysUnavailable?');
 });
