@@ -7,7 +7,7 @@ import { INJECT_LABEL } from '../api/names.ts';
 import type { Violation } from '../api/violation.ts';
 import { DEFAULT_CONFIGURATION, type InjectorConfiguration, type NamespaceFacts } from '../injector/configuration.ts';
 import { patch } from '../injector/patch.ts';
-import { findMisfit, isPod } from '../injector/pod.ts';
+import { findMisfit, isPod } from '../injector/pod-shape.ts';
 import { findTemplates, removeNulls, replacePods, type Template } from '../injector/workloads.ts';
 import { isInForce, listAllowances } from '../policy/allowances.ts';
 import { errorCode } from '../sources/error-code.ts';

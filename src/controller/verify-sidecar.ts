@@ -3,7 +3,8 @@
  * changed; this is asked again before anything secret is handed out, and when pods are counted.
  */
 import { CONTROLLER_AUDIENCE, RUN_VOLUME, SIDECAR_CONTAINER, SIDECAR_UID, TOKENS_VOLUME } from '../api/names.ts';
-import { isPod, type Container, type PodSpec } from '../injector/pod.ts';
+import type { Container, PodSpec } from '../injector/pod.ts';
+import { isPod } from '../injector/pod-shape.ts';
 import { isOurs } from '../injector/recognition.ts';
 import type { SidecarFact, VerifySidecar } from './pods.ts';
 

@@ -24,11 +24,14 @@ import { parseQuantity } from '../api/quantity.ts';
 import { findControllerUrl, type InjectorConfiguration } from './configuration.ts';
 import type { Interception } from './interception.ts';
 import type { Container, Resources, Volume } from './pod.ts';
+import { findDrainSeconds } from './shutdown.ts';
 
 export interface SidecarPlan {
   readonly configuration: InjectorConfiguration;
   readonly interception: Interception;
   readonly replays: readonly ProbeReplay[];
+  /** Of the pod. */
+  readonly graceSeconds: number;
   /** `name=port`, of all containers. */
   readonly containerPorts: readonly string[];
   /** All other containers have requests equal to limits, and the pod’s quality of service is to stay so. */
@@ -156,7 +159,7 @@ export const writeArgumentPrefix = (mode: Interception['mode'], controllerNamesp
 ];
 
 function writeArguments(
-  { configuration, interception, replays, containerPorts }: SidecarPlan,
+  { configuration, interception, graceSeconds, replays, containerPorts }: SidecarPlan,
   { limits }: Resources,
 ): readonly string[] {
   const { controllerNamespace, controllerCa, kubernetesCa, logLevel, extraArguments } = configuration;
@@ -168,6 +171,8 @@ function writeArguments(
     '--kubernetes-ca',
     encodeBase64(kubernetesCa),
     ...(bytes === undefined ? [] : ['--max-memory', String(memory)]),
+    '--drain-timeout',
+    `${findDrainSeconds(graceSeconds)}s`,
     '--log-level',
     logLevel,
     ...extraArguments,

@@ -10,7 +10,7 @@ import {
 } from './admission-review.ts';
 import type { InjectorConfiguration, NamespaceFacts } from './configuration.ts';
 import { patch, type RandomBytes } from './patch.ts';
-import { findMisfit, isPod } from './pod.ts';
+import { findMisfit, isPod } from './pod-shape.ts';
 import { describeRefusal } from './refusal.ts';
 
 export interface MutationDeps {

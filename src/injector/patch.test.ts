@@ -260,6 +260,21 @@ describe('shutdown', () => {
   });
 });
 
+describe('how long the sidecar may drain', () => {
+  const graces: Readonly<Record<string, readonly [grace: number, drain: string]>> = {
+    'is less than the grace period, which the delay has made longer': [20, '20s'],
+    'is no more than 25 s': [3600, '25s'],
+    'is at least a second': [1, '1s'],
+  };
+  for (const [sentence, [grace, drain]] of Object.entries(graces)) {
+    test(sentence, () => {
+      const { pod } = expectPatched(withSpec(deployment, { terminationGracePeriodSeconds: grace }));
+      assert.equal(readFlag(findContainer(pod, 'sallyport'), '--drain-timeout'), drain);
+      assert.deepEqual(expectPatched(pod).operations, []);
+    });
+  }
+});
+
 describe('reinvocation', () => {
   const first = expectPatched(deployment).pod;
   const inserted: Container = {

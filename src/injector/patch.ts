@@ -20,7 +20,7 @@ import type { Container, Pod, PodSpec, Volume } from './pod.ts';
 import { rewriteProbes, type Rewriting } from './probes.ts';
 import { isUnaltered, readReplays, recognise } from './recognition.ts';
 import type { Refusal } from './refusal.ts';
-import { delayShutdown } from './shutdown.ts';
+import { planShutdown, type ShutdownPlan } from './shutdown.ts';
 
 export type PatchResult =
   | {
@@ -46,39 +46,63 @@ export function patch(
 ): PatchResult {
   const why = findSkip(pod, namespace, configuration);
   if (why !== undefined) return { kind: 'skipped', why };
-  const recognised = recognise(pod.spec);
-  const interception = planInterception(pod.metadata?.annotations ?? {}, namespace, configuration);
-  const rewritings = planProbes(pod.spec, interception, randomBytes);
-  const plan: SidecarPlan = {
-    configuration,
-    interception,
-    replays: rewritings.flatMap(({ replays }) => replays),
-    containerPorts: listPortNames(pod.spec),
-    guaranteed: isGuaranteed(pod.spec),
-  };
-  const sidecar = createSidecar(plan);
+  const plan = planChanges(pod, namespace, configuration, randomBytes);
   const refusals = [
     ...findWrongLabels(pod, namespace),
-    ...interception.refusals,
-    ...findHazards(pod, namespace, recognised),
+    ...plan.interception.refusals,
+    ...findHazards(pod, namespace, plan.recognised),
     ...refuseOldNodes(pod.spec, configuration.oldNodes),
-    ...rewritings.flatMap(rewriting => rewriting.refusals),
-    ...findExcess(sidecar, plan.replays),
+    ...plan.rewritings.flatMap(rewriting => rewriting.refusals),
+    ...findExcess(plan.sidecar, plan.replays),
   ];
   if (refusals.length > 0) return { kind: 'refused', refusals: removeDuplicates(refusals) };
   const editor = createPodEditor(pod);
-  // Before containers move: the paths of probes are those of the pod as it came.
-  for (const rewriting of rewritings) rewriting.apply(editor);
-  delayShutdown(editor, {
+  applyChanges(editor, plan);
+  const { operations } = editor;
+  const { mode } = plan.interception;
+  return { kind: 'patched', pod: editor.pod, operations, mode, warnings: findWarnings(pod.spec) };
+}
+
+interface Changes extends SidecarPlan {
+  readonly recognised: ReadonlySet<string>;
+  readonly rewritings: readonly Rewriting[];
+  readonly shutdown: ShutdownPlan;
+  readonly sidecar: Container;
+}
+
+function planChanges(
+  { metadata, spec }: Pod,
+  namespace: NamespaceFacts,
+  configuration: InjectorConfiguration,
+  randomBytes: RandomBytes,
+): Changes {
+  const recognised = recognise(spec);
+  const interception = planInterception(metadata?.annotations ?? {}, namespace, configuration);
+  const rewritings = planProbes(spec, interception, randomBytes);
+  const shutdown = planShutdown(spec, {
     sleepSeconds: configuration.preStopSleepSeconds,
     isReinvocation: recognised.has(SIDECAR_CONTAINER),
   });
+  const plan: SidecarPlan = {
+    configuration,
+    interception,
+    graceSeconds: shutdown.graceSeconds,
+    replays: rewritings.flatMap(({ replays }) => replays),
+    containerPorts: listPortNames(spec),
+    guaranteed: isGuaranteed(spec),
+  };
+  return { ...plan, recognised, rewritings, shutdown, sidecar: createSidecar(plan) };
+}
+
+function applyChanges(editor: PodEditor, plan: Changes): void {
+  const { rewritings, shutdown, sidecar, interception, configuration } = plan;
+  // Before containers move: the paths of probes are those of the pod as it came.
+  for (const rewriting of rewritings) rewriting.apply(editor);
+  shutdown.apply(editor);
   placeContainers(editor, interception.mode === 'transparent' ? [createInitContainer(plan), sidecar] : [sidecar]);
   for (const volume of createVolumes()) placeVolume(editor, volume);
   addPullSecrets(editor, configuration.imagePullSecrets);
   describePod(editor);
-  const { operations } = editor;
-  return { kind: 'patched', pod: editor.pod, operations, mode: interception.mode, warnings: findWarnings(pod.spec) };
 }
 
 export const MIRROR_ANNOTATION = 'kubernetes.io/config.mirror';

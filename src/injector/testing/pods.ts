@@ -6,7 +6,8 @@ import { DEFAULT_CONFIGURATION, type InjectorConfiguration, type NamespaceFacts 
 import { describeRefusal } from '../refusal.ts';
 import { patch, type PatchResult } from '../patch.ts';
 import type { Operation } from '../pod-editor.ts';
-import { isPod, type Container, type Pod } from '../pod.ts';
+import type { Container, Pod } from '../pod.ts';
+import { isPod } from '../pod-shape.ts';
 
 export const RECORDED = ['deployment', 'job', 'stateful-set', 'daemon-set', 'bare'] as const;
 export type Recorded = (typeof RECORDED)[number];
