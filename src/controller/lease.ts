@@ -70,9 +70,12 @@ export function createElection(options: ElectionOptions): Election {
   let deadline: NodeJS.Timeout | undefined;
 
   function lead(startedAt: number): void {
+    const left = timings.deadlineMs - (clock() - startedAt);
+    // The answer took so long that others may count it as ended soon.
+    if (left <= 0) return lose();
     renewedAt = startedAt;
     clearTimeout(deadline);
-    deadline = setTimeout(lose, timings.deadlineMs - (clock() - startedAt));
+    deadline = setTimeout(lose, left);
     if (isLeader) return;
     isLeader = true;
     log.info({ identity }, 'leading');
