@@ -1,6 +1,6 @@
 /** The demo as people start it: the whole program, in processes of its own. */
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
@@ -8,7 +8,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { ATTEMPTS } from '../demo/attempts.ts';
+import { WEBHOOKS } from '../demo/orders.ts';
 
 const main = fileURLToPath(new URL('../main.ts', import.meta.url));
 const temporary = mkdtempSync(join(tmpdir(), 'sallyport-demo-test-'));
@@ -35,15 +37,44 @@ function listen(child: ChildProcess) {
   };
 }
 
-test('demo --run performs every request, gets the answers that it must, and leaves nothing behind', async () => {
-  const child = startDemo('--run');
-  const { output } = listen(child);
-  const [code] = (await once(child, 'close')) as [number];
-  assert.equal(code, 0, output());
-  for (const { title } of ATTEMPTS) assert.ok(output().includes(title), `${title} is missing in\n${output()}`);
-  assert.match(
-    output(),
-    new RegExp(`^${ATTEMPTS.length} of ${ATTEMPTS.length} requests were answered as they must be`, 'm'),
+const EXAMPLES = [
+  { args: [], titles: ATTEMPTS.map(({ title }) => title) },
+  { args: ['--example', 'orders'], titles: WEBHOOKS.map(({ title }) => title) },
+];
+
+for (const { args, titles } of EXAMPLES) {
+  const line = ['demo', ...args, '--run'].join(' ');
+  test(`${line} performs every request, gets the answers that it must, and leaves nothing behind`, async () => {
+    const child = startDemo(...args, '--run');
+    const { output } = listen(child);
+    const [code] = (await once(child, 'close')) as [number];
+    assert.equal(code, 0, output());
+    for (const title of titles) assert.ok(output().includes(title), `${title} is missing in\n${output()}`);
+    assert.match(
+      output(),
+      new RegExp(`^${titles.length} of ${titles.length} requests were answered as they must be`, 'm'),
+    );
+    assert.deepEqual(readdirSync(temporary), []);
+  });
+}
+
+test('demo --example orders prints commands that a shell can run as they are', async t => {
+  if (spawnSync('curl', ['--version']).status !== 0) return t.skip('no curl here');
+  const child = startDemo('--example', 'orders');
+  const { output, printed } = listen(child);
+  const ended = once(child, 'close') as Promise<[number]>;
+  await Promise.race([printed('status --admin-socket'), ended]);
+  const script = output()
+    .split('\n')
+    .filter(line => /^(cd|sign\(\)|curl) ?/.test(line));
+  const { stdout, stderr } = await promisify(execFile)('sh', ['-c', script.join('\n')]);
+  child.kill('SIGINT');
+  await ended;
+  const statuses = Array.from(stdout.matchAll(/HTTP\/[\d.]+ (\d+)/g), ([, status]) => Number(status));
+  assert.deepEqual(
+    statuses,
+    WEBHOOKS.map(({ status }) => status),
+    `${stdout}${stderr}`,
   );
   assert.deepEqual(readdirSync(temporary), []);
 });

@@ -3,11 +3,14 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ATTEMPTS } from '../demo/attempts.ts';
-import { type Outcome, perform } from '../demo/perform.ts';
-import { type Scene, openScene } from '../demo/scene.ts';
+import { openOrdersScene, performWebhook, renderOrdersWalkthrough, WEBHOOKS } from '../demo/orders.ts';
+import { perform } from '../demo/perform.ts';
+import { openScene } from '../demo/scene.ts';
+import type { SidecarProcess } from '../demo/sidecar-process.ts';
+import type { Outcome, StageOptions } from '../demo/stage.ts';
 import { renderWalkthrough } from '../demo/walkthrough.ts';
 import { EXIT, type Io } from './io.ts';
-import { type Command, type Values, numberOption, runCommandLine, switchOption } from './options.ts';
+import { choiceOption, type Command, type Values, numberOption, runCommandLine, switchOption } from './options.ts';
 import { type Cell, createPaint, renderTable } from './text.ts';
 
 export const DEMO = {
@@ -19,6 +22,10 @@ export const DEMO = {
     'With --run it performs the requests itself, shows what came of each, and exits 0 only if every answer is what it must be.',
   ],
   options: {
+    example: choiceOption(['fleet', 'orders'], 'fleet', {
+      description: 'Which of the examples runs: fleet, or orders, a queue behind a Shared Access Signature',
+      variable: 'SALLYPORT_DEMO_EXAMPLE',
+    }),
     run: switchOption({ description: 'Perform the requests, print a table and end', variable: 'SALLYPORT_DEMO_RUN' }),
     port: numberOption(
       { min: 0, max: 65_535, fallback: 0 },
@@ -32,6 +39,7 @@ export const DEMO = {
   examples: [
     { comment: 'Start everything and try the printed commands', line: 'sallyport demo' },
     { comment: 'See it all in two seconds', line: 'sallyport demo --run' },
+    { comment: 'A queue behind a Shared Access Signature', line: 'sallyport demo --example orders' },
   ],
 } satisfies Command;
 
@@ -39,8 +47,39 @@ export function runDemo(args: readonly string[], io: Io, signal: AbortSignal): P
   return runCommandLine(DEMO, args, io, values => openAndShow(values, io, signal));
 }
 
-async function openAndShow({ run, port }: Values<typeof DEMO.options>, io: Io, signal: AbortSignal): Promise<number> {
-  let scene: Scene;
+/** A scene of one of the examples, as far as this command needs to know it. */
+interface Show {
+  readonly sidecar: SidecarProcess;
+  readonly walkthrough: () => string;
+  readonly attempts: readonly (() => Promise<Outcome>)[];
+  close(): Promise<void>;
+}
+
+async function openShow(example: 'fleet' | 'orders', options: StageOptions): Promise<Show> {
+  if (example === 'orders') {
+    const scene = await openOrdersScene(options);
+    return {
+      sidecar: scene.sidecar,
+      walkthrough: () => renderOrdersWalkthrough(scene, options.program),
+      attempts: WEBHOOKS.map(attempt => () => performWebhook(attempt, scene)),
+      close: () => scene.close(),
+    };
+  }
+  const scene = await openScene(options);
+  return {
+    sidecar: scene.sidecar,
+    walkthrough: () => renderWalkthrough(scene, options.program),
+    attempts: ATTEMPTS.map(attempt => () => perform(attempt, scene)),
+    close: () => scene.close(),
+  };
+}
+
+async function openAndShow(
+  { run, port, example }: Values<typeof DEMO.options>,
+  io: Io,
+  signal: AbortSignal,
+): Promise<number> {
+  let scene: Show;
   // What the sidecar says while it starts would stand above the commands to paste, and tells them nothing.
   const log = { shown: false };
   try {
@@ -49,12 +88,12 @@ async function openAndShow({ run, port }: Values<typeof DEMO.options>, io: Io, s
     const showLog = (text: string): void => {
       if (log.shown) io.stdout.write(text);
     };
-    scene = await openScene({
+    scene = await openShow(example, {
       program,
       env,
       port,
       signal,
-      examples: join(findPackage(), 'examples', 'fleet'),
+      examples: join(findPackage(), 'examples', example),
       ...(run ? {} : { showLog }),
       ...(onExit === undefined ? {} : { onExit }),
     });
@@ -65,7 +104,7 @@ async function openAndShow({ run, port }: Values<typeof DEMO.options>, io: Io, s
   }
   try {
     if (run) return await performAll(scene, io, signal);
-    io.stdout.write(renderWalkthrough(scene, findProgram(io)));
+    io.stdout.write(scene.walkthrough());
     log.shown = true;
     return await serve(scene, io, signal);
   } finally {
@@ -73,7 +112,7 @@ async function openAndShow({ run, port }: Values<typeof DEMO.options>, io: Io, s
   }
 }
 
-async function serve(scene: Scene, io: Io, signal: AbortSignal): Promise<number> {
+async function serve(scene: Show, io: Io, signal: AbortSignal): Promise<number> {
   const stopped = new Promise<undefined>(resolve => {
     if (signal.aborted) resolve(undefined);
     signal.addEventListener('abort', () => resolve(undefined));
@@ -84,11 +123,11 @@ async function serve(scene: Scene, io: Io, signal: AbortSignal): Promise<number>
   return EXIT.unavailable;
 }
 
-async function performAll(scene: Scene, io: Io, signal: AbortSignal): Promise<number> {
+async function performAll(scene: Show, io: Io, signal: AbortSignal): Promise<number> {
   const outcomes: Outcome[] = [];
-  for (const attempt of ATTEMPTS) {
+  for (const attempt of scene.attempts) {
     if (signal.aborted) break;
-    outcomes.push(await perform(attempt, scene));
+    outcomes.push(await attempt());
   }
   const wrong = outcomes.filter(({ problems }) => problems.length > 0);
   const paint = createPaint(io.isTTY);
@@ -101,8 +140,9 @@ async function performAll(scene: Scene, io: Io, signal: AbortSignal): Promise<nu
   for (const { attempt, problems } of wrong) {
     for (const problem of problems) io.stderr.write(`${paint('red', 'wrong')}: ${attempt.title}: ${problem}\n`);
   }
-  const done = outcomes.length === ATTEMPTS.length && wrong.length === 0;
-  io.stdout.write(`${outcomes.length - wrong.length} of ${ATTEMPTS.length} requests were answered as they must be.\n`);
+  const all = scene.attempts.length;
+  const done = outcomes.length === all && wrong.length === 0;
+  io.stdout.write(`${outcomes.length - wrong.length} of ${all} requests were answered as they must be.\n`);
   return done ? EXIT.ok : EXIT.negative;
 }
 

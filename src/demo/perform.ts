@@ -5,16 +5,7 @@ import { type Answer, send } from './client.ts';
 import { PUBLIC_HOST } from './material.ts';
 import { INTERNAL_HOST } from './app.ts';
 import type { Scene } from './scene.ts';
-
-export interface Outcome {
-  readonly attempt: Attempt;
-  readonly status: number;
-  readonly reason: string;
-  /** In a few words; `nothing` when the request did not reach it. */
-  readonly appSaw: string;
-  /** What is not as it must be; empty: all well. */
-  readonly problems: readonly string[];
-}
+import type { Outcome } from './stage.ts';
 
 const CONTEXT_HEADERS = ['x-request-context-data', 'x-client-id'];
 

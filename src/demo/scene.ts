@@ -1,30 +1,14 @@
 /** Starts everything that the demo consists of, and ends all of it: issuer, device-auth, app, sidecar, temporary folder. */
-import { rmSync } from 'node:fs';
-import { cp, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type App, startApp } from './app.ts';
 import { TOKENS } from './attempts.ts';
 import { startDeviceService } from './device-service.ts';
 import { startIssuer } from './issuer.ts';
-import { type Listening, LOOPBACK, findFreePort } from './listening.ts';
+import { LOOPBACK, findFreePort } from './listening.ts';
 import { type DemoMaterial, createDemoMaterial, writeClientFiles, writeManifests } from './material.ts';
 import { type SidecarProcess, startSidecar } from './sidecar-process.ts';
-
-export interface SceneOptions {
-  /** How to start this program again: `[node, script]`. */
-  readonly program: readonly string[];
-  /** Folder with the manifests of the example. */
-  readonly examples: string;
-  /** 0: any free one. */
-  readonly port: number;
-  readonly env: Readonly<Record<string, string | undefined>>;
-  /** The sidecar's log, for people; absent: kept for the case that it fails. */
-  readonly showLog?: (text: string) => void;
-  readonly signal: AbortSignal;
-  /** As Io.onExit: for an end that waits for nothing, such as the second Ctrl-C. */
-  readonly onExit?: (clean: () => void) => () => void;
-}
+import { type Keep, openStage, type StageOptions } from './stage.ts';
 
 export interface Scene {
   readonly folder: string;
@@ -37,30 +21,10 @@ export interface Scene {
 }
 
 /** @throws Error with a sentence when the sidecar does not get ready; nothing stays behind then. */
-export async function openScene(options: SceneOptions): Promise<Scene> {
-  const folder = await mkdtemp(join(tmpdir(), 'sallyport-demo-'));
-  const forget = options.onExit?.(() => rmSync(folder, { recursive: true, force: true }));
-  const removeFolder = async (): Promise<void> => {
-    await rm(folder, { recursive: true, force: true });
-    forget?.();
-  };
-  const opened: Closable[] = [{ close: removeFolder }];
-  try {
-    return await populate(options, folder, opened);
-  } catch (error) {
-    await closeAll(opened);
-    throw error;
-  }
-}
+export const openScene = (options: StageOptions): Promise<Scene> =>
+  openStage(options, (folder, keep) => populate(options, folder, keep));
 
-type Closable = Pick<Listening, 'close'>;
-
-async function populate(options: SceneOptions, folder: string, opened: Closable[]): Promise<Scene> {
-  const keep = async <C extends Closable>(starting: Promise<C>): Promise<C> => {
-    const started = await starting;
-    opened.unshift(started);
-    return started;
-  };
+async function populate(options: StageOptions, folder: string, keep: Keep): Promise<Omit<Scene, 'folder' | 'close'>> {
   const material = createDemoMaterial();
   const meshCa = material.mesh.certificatePem;
   const issuer = await keep(startIssuer(material.servers.issuer));
@@ -85,7 +49,7 @@ async function populate(options: SceneOptions, folder: string, opened: Closable[
   const sidecar = await keep(
     startSidecar({ ...options, args: listSidecarArguments(folder, ports), health: ports.health }),
   );
-  return { folder, ports, material, tokens, app, sidecar, close: () => closeAll(opened) };
+  return { ports, material, tokens, app, sidecar };
 }
 
 function listDevices({ devices }: DemoMaterial): Parameters<typeof startDeviceService>[1] {
@@ -104,13 +68,4 @@ function listSidecarArguments(folder: string, ports: Scene['ports']): string[] {
     ...['--health', `${LOOPBACK}:${ports.health}`, '--admin-socket', join(folder, 'admin.sock')],
     ...['--log-permits', '1', '--drain-timeout', '2s'],
   ];
-}
-
-/** Newest first; one that cannot be closed does not keep the others open. */
-async function closeAll(opened: Closable[]): Promise<void> {
-  const failures: unknown[] = [];
-  for (const one of opened.splice(0)) {
-    await one.close().catch((error: unknown) => failures.push(error));
-  }
-  if (failures.length > 0) throw new AggregateError(failures, 'something of the demo could not be ended');
 }
