@@ -7,6 +7,7 @@ import { SILENT } from '../telemetry/telemetry.ts';
 import { createKubeClient, type KubeClient, type KubeClientDependencies } from './client.ts';
 import { readInClusterConnection, type KubeConnection } from './connection.ts';
 import { KubeError } from './kube-error.ts';
+import { createSession } from './session.ts';
 import { answerJson, createStatus, openScriptedServer, type Script } from './testing/scripted-server.ts';
 import { openSilentLink } from './testing/silent-link.ts';
 import { applyObject, deleteObject, readObject } from './writes.ts';
@@ -263,6 +264,19 @@ describe('the client of the API server', { timeout: 20_000 }, () => {
     await assert.rejects(client.request('GET', '/'), /does not speak HTTP\/2/);
     const plain = openClient(context, { server: 'http://127.0.0.1:1' });
     await assert.rejects(plain.request('GET', '/'), /only https is spoken/);
+  });
+
+  it('survives being closed in the moment in which it has connected', async context => {
+    const server = await openScriptedServer(context, () => undefined);
+    const uncaught: unknown[] = [];
+    const note = (error: unknown): void => void uncaught.push(error);
+    process.on('uncaughtException', note);
+    context.after(() => process.off('uncaughtException', note));
+    const session = createSession({ connection: server.connection });
+    // Node tells of the connection in the next tick.
+    await session.open().then(() => session.close());
+    await new Promise(resolve => setImmediate(resolve));
+    assert.deepEqual(uncaught, []);
   });
 
   it('applies, reads and deletes as the API server wants it', async context => {

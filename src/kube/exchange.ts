@@ -28,12 +28,8 @@ export class NotStarted extends Error {
 
 /** @throws KubeError with status 0, or NotStarted */
 export function startCall(session: ClientHttp2Session, call: Call): Promise<Answer> {
-  if (session.closed || session.destroyed) throw new NotStarted('the connection is closing');
-  const { method, path, headers, body, signal, timeoutMs } = call;
-  const stream = session.request(
-    { ':method': method, ':path': path, ...headers },
-    { endStream: body === undefined && call.keepOpen !== true },
-  );
+  const { body, signal, timeoutMs } = call;
+  const stream = openStream(session, call);
   stream.setEncoding('utf8');
   if (call.keepOpen === true) stream.write(body ?? '');
   else if (body !== undefined) stream.end(body);
@@ -61,6 +57,20 @@ export function startCall(session: ClientHttp2Session, call: Call): Promise<Answ
       resolve({ status: answer[':status'] ?? 0, headers: answer, stream });
     });
   });
+}
+
+function openStream(session: ClientHttp2Session, { method, path, headers, body, keepOpen }: Call): ClientHttp2Stream {
+  if (session.closed || session.destroyed) throw new NotStarted('the connection is closing');
+  try {
+    const endStream = body === undefined && keepOpen !== true;
+    return session.request({ ':method': method, ':path': path, ...headers }, { endStream });
+  } catch (error) {
+    // Thrown, not emitted, for a connection that ended in this very moment.
+    if (/^ERR_HTTP2_(GOAWAY|INVALID)_SESSION$/.test(findCode(error) ?? '')) {
+      throw new NotStarted('the connection is closing');
+    }
+    throw createLocalError('Protocol', 'the request cannot be sent', error);
+  }
 }
 
 function explainLoss(stream: ClientHttp2Stream, error: unknown): Error {

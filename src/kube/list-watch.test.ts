@@ -293,7 +293,7 @@ describe('a list-watch', { timeout: 20_000 }, () => {
 
   it('gives up a watch that outlives its time', async context => {
     const { server } = await follow(context, [send(bookmark(5, true))], {
-      timings: { watchMinMs: 10, watchMaxMs: 10, graceMs: 20 },
+      timings: { watchMinMs: 200, watchMaxMs: 200, graceMs: 100 },
     });
     assert.equal((await server.called(1)).query.get('resourceVersion'), '5');
   });

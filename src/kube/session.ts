@@ -45,7 +45,10 @@ export function createSession(options: SessionOptions): Session {
     open.add(session);
     // Errors reach the streams, which report them; without a listener they would end the process.
     session.on('error', () => undefined);
-    session.once('connect', () => session.setLocalWindowSize(SESSION_WINDOW));
+    session.once('connect', () => {
+      // It may have been closed in the meantime, and would throw.
+      if (!session.destroyed) session.setLocalWindowSize(SESSION_WINDOW);
+    });
     const stopPings = keepAlive(session, options);
     session.once('close', () => {
       stopPings();

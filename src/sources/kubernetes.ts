@@ -7,13 +7,14 @@ import type { Timings } from '../kube/follower.ts';
 import type { AcknowledgedObject, MaterialMessage } from '../material/protocol.ts';
 import type { Log, Metrics } from '../telemetry/telemetry.ts';
 import { acknowledgeObjects } from './acknowledge.ts';
-import { mergeData, readMaterial, toMaterial, type MaterialData } from './controller-material.ts';
+import { mergeData, readMaterial, type MaterialData } from './controller-material.ts';
 import { createDrafter, type Draft } from './draft.ts';
 import { createKindWatches, KIND_NAMES, type KindStatus } from './kind-watches.ts';
 import { createObjectCollection } from './object-collection.ts';
 import type { PodLabels } from './pod-labels.ts';
 import { listSaved, type SavedState, type StateStore } from './saved-state.ts';
-import { describeKept, type Outcome, type Resources, type Source } from './source.ts';
+import { createDraftLog, describeMissing, toResources } from './publication.ts';
+import type { Outcome, Resources, Source } from './source.ts';
 import { createStateKeeper } from './state-keeper.ts';
 
 export interface KubernetesSourceOptions {
@@ -77,6 +78,7 @@ export function createKubernetesSource(options: KubernetesSourceOptions): Kubern
   const { settleMs = 20, graceMs = 2000, patienceMs = 30_000 } = options;
   const collection = createObjectCollection();
   const drafter = createDrafter();
+  const report = createDraftLog(log);
   const keeper = createStateKeeper(options.store, clock);
   const watches = createKindWatches({
     ...options,
@@ -98,7 +100,6 @@ export function createKubernetesSource(options: KubernetesSourceOptions): Kubern
   let timer: NodeJS.Timeout | undefined;
   let grace: NodeJS.Timeout | undefined;
   let idleUntil = 0;
-  let reported: ReadonlySet<string> = new Set();
 
   /** A storm of changes must not keep the process busy: at most a fifth of the time is spent compiling. */
   function wake(): void {
@@ -138,30 +139,13 @@ export function createKubernetesSource(options: KubernetesSourceOptions): Kubern
   function publish(draft: Draft, material: typeof nothing): void {
     const from = KIND_NAMES.every(kind => watches.isSynced(kind)) ? 'live' : 'saved';
     const materialHash = material.message?.hash ?? '';
-    report(draft);
+    report(draft, inForce?.draft.hash);
     const data = mergeData(material, inForce?.data);
     const outcome = onChange?.(toResources(draft, data, namespace));
     if (outcome === undefined) return;
     const needsCarried = outcome.kept.length > 0 || draft.kept.length > 0;
     inForce = { draft, outcome, data: needsCarried ? data : material, materialHash, from };
     if (from === 'live') keeper.keep(draft, outcome, material.message);
-  }
-
-  /** Each problem once. */
-  function report(draft: Draft): void {
-    const before = reported;
-    reported = new Set(draft.violations.map(violation => JSON.stringify(violation)));
-    for (const violation of draft.violations) {
-      if (before.has(JSON.stringify(violation))) continue;
-      const { severity, object, field, problem, fix } = violation;
-      if (severity === 'error') log.error({ object, field, problem, fix }, 'configuration refused');
-      else log.warn({ object, field, problem, fix }, 'configuration questionable');
-    }
-    if (draft.hash === inForce?.draft.hash) return;
-    const { objects, invalid, kept, hash } = draft;
-    const counts = { objects: objects.length, invalid: invalid.length, hash };
-    if (kept.length === 0) log.info(counts, 'configuration read');
-    else log.info({ ...counts, kept }, `configuration read, ${describeKept(kept.length)}`);
   }
 
   async function recall(): Promise<void> {
@@ -237,18 +221,4 @@ export function createKubernetesSource(options: KubernetesSourceOptions): Kubern
         ? { hash: '', objects: [] }
         : { hash: inForce.materialHash, objects: acknowledgeObjects(inForce.draft, inForce.outcome) },
   };
-}
-
-function toResources(draft: Draft, data: MaterialData, namespace: string): Resources {
-  const { objects, invalid, kept, hash, violations, labels, namespaceLabels } = draft;
-  const namespaces = new Map(namespaceLabels === undefined ? [] : [[namespace, namespaceLabels]]);
-  return { complete: true, objects, invalid, kept, labels, namespaces, hash, violations, material: toMaterial(data) };
-}
-
-const MOST_NAMED = 5;
-
-function describeMissing(missing: readonly string[], controllerProblem: string | undefined): string {
-  const more = missing.length > MOST_NAMED ? ` and ${missing.length - MOST_NAMED} more` : '';
-  const why = controllerProblem === undefined ? '' : ` (${controllerProblem})`;
-  return `ControllerUnavailable: waiting for ${missing.slice(0, MOST_NAMED).join(', ')}${more}${why}`;
 }
