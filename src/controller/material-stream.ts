@@ -1,7 +1,7 @@
 /** One sidecar's stream: lines in, lines out, a ping now and then, and an end that says when to come back. */
 import type { ServerHttp2Stream } from 'node:http2';
 import { createLineReader, encodeLine } from '../material/lines.ts';
-import { BOUNDS, PROTOCOL, TIMING, type Acknowledge, type Bye, type FromSidecar } from '../material/protocol.ts';
+import { BOUNDS, PROTOCOL, TIMING, type Acknowledge, type Bye } from '../material/protocol.ts';
 import type { AcknowledgementRegistry, PodVoice } from './acknowledgement-registry.ts';
 import type { MaterialHub, Prepared } from './material-hub.ts';
 import type { PodFacts } from './pods.ts';
@@ -82,7 +82,7 @@ export function openMaterialStream(options: MaterialStreamOptions): MaterialStre
     voice?.acknowledge(line, line.hash === '' || sent.includes(line.hash));
   }
 
-  function take(message: FromSidecar | undefined): void {
+  function take(message: ReturnType<typeof readFromSidecar>): void {
     if (message === undefined) return end('ProtocolError', 60_000);
     if (message.type === 'hello') {
       if (voice !== undefined || message.protocol !== PROTOCOL) return end('ProtocolError', 60_000);

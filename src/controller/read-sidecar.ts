@@ -16,8 +16,11 @@ const isText = (value: unknown, length = MOST_TEXT): value is string =>
   typeof value === 'string' && value.length <= length;
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0;
 
-/** Undefined: not a message of this protocol. What is unknown in a known message is left out. */
-export function readFromSidecar(line: string): FromSidecar | undefined {
+/**
+ * Undefined: not a message of this protocol. What is unknown in a known message is left out; a newer sidecar may say more
+ * than this version knows, and that is unknown.
+ */
+export function readFromSidecar(line: string): FromSidecar | { readonly type: 'unknown' } | undefined {
   let value: unknown;
   try {
     value = JSON.parse(line);
@@ -36,7 +39,7 @@ export function readFromSidecar(line: string): FromSidecar | undefined {
     case 'acknowledge':
       return readAcknowledge(value);
     default:
-      return undefined;
+      return typeof value['type'] === 'string' ? { type: 'unknown' } : undefined;
   }
 }
 
