@@ -36,14 +36,20 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
   await request.resume().toArray();
   const path = url.replace(/^\/v1/, '');
   if (path.startsWith('/files/slow')) await sleep(2000);
-  if (path === '/files/moved')
-    response.writeHead(302, { ...LEAKS, location: `https://${INTERNAL}:8443/v1/files/report` });
-  else if (path === '/files/login')
-    response.writeHead(200, { ...LEAKS, 'set-cookie': `session=1; Domain=${INTERNAL}; Path=/; Secure` });
-  else if (path === '/files/crash') response.writeHead(500, { ...LEAKS, 'content-type': 'text/html' });
-  else response.writeHead(200, { ...LEAKS, 'content-type': 'application/json' });
-  if (path === '/files/crash') response.end(TRACE);
-  else response.end(`${JSON.stringify({ saw, pod: hostname(), next: `https://${INTERNAL}:8443/v1/files/report` })}\n`);
+  const say = (status: number, headers: Readonly<Record<string, string>>, body: string): void => {
+    response.writeHead(status, { ...LEAKS, ...headers }).end(body);
+  };
+  const internal = `https://${INTERNAL}:8443/v1/files/report`;
+  switch (path) {
+    case '/files/moved':
+      return say(302, { location: internal }, '');
+    case '/files/login':
+      return say(200, { 'set-cookie': `session=1; Domain=${INTERNAL}; Path=/; Secure` }, '{}');
+    case '/files/crash':
+      return say(500, { 'content-type': 'text/html' }, TRACE);
+    default:
+      return say(200, { 'content-type': 'application/json' }, JSON.stringify({ saw, pod: hostname(), next: internal }));
+  }
 }
 
 serveByFiles((request, response) => {

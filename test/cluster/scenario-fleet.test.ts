@@ -1,0 +1,301 @@
+/** The scenario of the design on a real node: chart, label, an unchanged app, the example's policies. Nothing stands in. */
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { ATTEMPTS_AT_SIDECAR, judgeApp, makeAttempt, readReason } from './support/installation-attempts.ts';
+import { type Ask, type Clients, openClients } from './support/installation-clients.ts';
+import {
+  addressesOf,
+  describeBarePod,
+  describeJob,
+  describeOwner,
+  isInjected,
+  isReady,
+  listPods,
+  waitForPods,
+} from './support/installation-pods.ts';
+import { openScene, render, type Scene, SHOP } from './support/installation-scene.ts';
+import { importImages, installSallyport, RELEASE, SYSTEM, testRelease } from './support/installation.ts';
+import { type ClusterNode, openNode } from './support/node.ts';
+import { skipWithout } from './support/requirements.ts';
+import type { Manifest } from '../support/manifests.ts';
+
+const say = (line: string): void => console.log(line);
+/** A second namespace that is opted in. */
+const ZOO = 'zoo';
+const WITHIN_MS = 60_000;
+
+describe('Sallyport, installed', { skip: skipWithout('images'), timeout: 400_000 }, () => {
+  let node: ClusterNode;
+  let clients: Clients;
+  let scene: Scene;
+
+  before(async () => {
+    node = await openNode();
+    clients = openClients(node);
+    await importImages(node, say);
+    await installSallyport(node);
+    scene = await openScene(node);
+    await node.createNamespace(ZOO, { 'sallyport.dev/inject': 'enabled' });
+  });
+  after(async () => {
+    clients.close();
+    await node.close();
+  });
+
+  test('passes the test of its chart', async () => {
+    const { code, stdout, stderr } = await testRelease(node);
+    assert.equal(code, 0, `${stdout}${stderr}`);
+  });
+
+  test('says that every policy of the example is enforced on every pod', async () => {
+    const enforced = await node.waitFor('Enforced', async () => {
+      const { stdout } = await node.kubectl(['get', 'authpolicies,clusterauthpolicies', '-A']);
+      return (stdout.match(/on 2\/2 pods/g) ?? []).length === 4 && stdout;
+    });
+    assert.match(enforced, /authpolicy.sallyport.dev\/telemetry +Enforce +True +generation 1 on 2\/2 pods/);
+  });
+
+  describe('answers', () => {
+    for (const attempt of ATTEMPTS_AT_SIDECAR) {
+      const { title, expect } = attempt;
+      test(`${title}: ${expect.status} ${expect.reason ?? ''}`, async () => {
+        assert.deepEqual(await makeAttempt(attempt, clients, scene), []);
+      });
+    }
+
+    test('and the app got what was permitted, with the identity that was verified, and nothing else', async () => {
+      assert.deepEqual(await judgeApp(node, scene), []);
+    });
+  });
+
+  describe('leaves no way round', () => {
+    const web = { path: '/v1/devices/robot-7', token: 'web' } as const;
+    const find = async (app: string, namespace = SHOP): Promise<readonly string[]> => {
+      const [pod] = await listPods(node, namespace, app);
+      return pod === undefined ? [] : addressesOf(pod);
+    };
+
+    test('at the address of a pod, IPv4 and IPv6: both are judged', async () => {
+      const addresses = await find('fleet');
+      assert.equal(addresses.length, 2);
+      for (const address of addresses) {
+        assert.equal((await clients.ask(scene.request({ ...web, address }))).status, 200, address);
+        const nobody = await clients.ask(scene.request({ path: web.path, address }));
+        assert.equal(nobody.status, 401, address);
+      }
+    });
+
+    test('in the pod itself: the app asks for the mesh certificate, and the sidecar alone has one', async () => {
+      const script = `require('node:https').get({ host: '127.0.0.1', port: 8443, path: '/', rejectUnauthorized: false })
+        .on('response', r => { console.log(r.statusCode); process.exit(); }).on('error', e => console.log(e.code))`;
+      const { stdout } = await node.kubectl([
+        ...['-n', SHOP, 'exec', 'deployment/fleet', '-c', 'fleet', '--', 'node', '-e', script],
+      ]);
+      assert.match(stdout, /CERTIFICATE_REQUIRED|HANDSHAKE|ECONNRESET/);
+    });
+
+    test('from another pod: it is judged as everybody is', async () => {
+      const seen = describeBarePod({ namespace: 'identity', name: 'client' });
+      await node.apply(render([seen]));
+      await waitForPods(node, 'identity', 'client');
+      const ask = (headers: object): string => `require('node:https').get({
+          ...{ host: 'fleet.shop.svc.cluster.local', port: 8443, path: '${web.path}', rejectUnauthorized: false },
+          servername: 'fleet.example.com', headers: ${JSON.stringify({ host: 'fleet.example.com', ...headers })}
+        }).on('response', r => { console.log(r.statusCode); process.exit(); }).on('error', e => console.log(e.code))`;
+      const run = async (headers: object): Promise<string> =>
+        (await node.kubectl(['-n', 'identity', 'exec', 'client', '--', 'node', '-e', ask(headers)])).stdout.trim();
+      assert.equal(await run({ authorization: `Bearer ${scene.tokens.get('web') ?? ''}` }), '200');
+      assert.equal(await run({}), '401');
+    });
+
+    test('at ports without an Api, declared or not, and at the sidecar’s own: the connection is reset', async () => {
+      const env = { PORTS: '8080,9090,9091', UDP_PORT: '5353' };
+      const ports = [{ containerPort: 8080 }, { containerPort: 9090 }, { containerPort: 5353, protocol: 'UDP' }];
+      await node.apply(
+        render([
+          openApi('ports', 8080),
+          describeOwner('Deployment', { namespace: ZOO, name: 'ports', env, container: { ports } }),
+        ]),
+      );
+      await waitForPods(node, ZOO, 'ports');
+      for (const address of await find('ports', ZOO)) {
+        const ask = (port: number): Promise<{ status: number; error?: string }> =>
+          clients.ask({ address, port, path: '/', headers: { host: 'zoo.example' } });
+        assert.equal((await ask(8080)).status, 200, address);
+        for (const port of [9090, 9091, 15190]) {
+          const { status, error } = await ask(port);
+          assert.deepEqual({ port, status, error }, { port, status: 0, error: 'ECONNRESET' });
+        }
+        assert.equal(await sendDatagram(node, address), 'nothing');
+      }
+    });
+
+    test('to an app on loopback, but the one that its Api names', async () => {
+      const env = { PORTS: '8080', HOST: '127.0.0.1' };
+      await node.apply(
+        render([
+          openApi('private', 8080),
+          describeOwner('Deployment', { namespace: ZOO, name: 'private', env }),
+          openApi('local', 8080, { app: { address: 'Loopback' } }),
+          describeOwner('Deployment', { namespace: ZOO, name: 'local', env }),
+        ]),
+      );
+      await Promise.all([waitForPods(node, ZOO, 'private'), waitForPods(node, ZOO, 'local')]);
+      const ask = async (app: string): Promise<number> => {
+        const [address = ''] = await find(app, ZOO);
+        return (await clients.ask({ address, port: 8080, path: '/', headers: { host: 'zoo.example' } })).status;
+      };
+      assert.equal(await ask('local'), 200);
+      assert.equal(await ask('private'), 502);
+    });
+  });
+
+  describe('lets the kubelet in', () => {
+    test('with probes of each kind, moved and performed as they were written, and hooks', async () => {
+      const fast = { periodSeconds: 1, timeoutSeconds: 5 };
+      const probes: Readonly<Record<string, unknown>> = {
+        http: { httpGet: { path: '/ready', port: 8080, httpHeaders: [{ name: 'X-Probe', value: 'yes' }] }, ...fast },
+        tcp: { tcpSocket: { port: 8080 }, ...fast },
+        grpc: { grpc: { port: 9000 }, ...fast },
+        exec: { exec: { command: ['node', '-e', 'fetch("http://127.0.0.1:8080/healthz")'] }, periodSeconds: 5, timeoutSeconds: 5 },
+      };
+      await node.apply(
+        render(
+          Object.entries(probes).map(([kind, probe]) =>
+            describeOwner('Deployment', {
+              ...{ namespace: ZOO, name: `probe-${kind}`, env: { PORTS: '8080', GRPC_PORT: '9000' } },
+              container: {
+                ...{ startupProbe: probe, readinessProbe: probe, livenessProbe: probe },
+                lifecycle: { postStart: { tcpSocket: undefined, exec: { command: ['true'] } } },
+              },
+            }),
+          ),
+        ),
+      );
+      const kinds = Object.keys(probes);
+      const pods = await Promise.all(kinds.map(kind => waitForPods(node, ZOO, `probe-${kind}`)));
+      assert.ok(pods.flat().every(isInjected));
+      const { stdout } = await node.kubectl(['-n', ZOO, 'logs', '-l', 'app=probe-http', '-c', 'app', '--tail=-1']);
+      assert.match(stdout, /"url":"\/ready".*"X-Probe","yes"/i);
+      assert.match(stdout, /kube-probe\//);
+    });
+
+    test('and believes a probe that fails: the pod is not ready', async () => {
+      await node.kubectl([
+        ...['-n', ZOO, 'exec', 'deployment/probe-http', '-c', 'app', '--', 'node', '-e'],
+        'fetch("http://127.0.0.1:8080/ready/off", { method: "POST" })',
+      ]);
+      await node.waitFor(
+        'a pod that is not ready',
+        async () => (await listPods(node, ZOO, 'probe-http')).some(pod => !isReady(pod)),
+        WITHIN_MS,
+      );
+    });
+  });
+
+  describe('injects', () => {
+    test('pods of every owner, and bare ones; a Job completes', async () => {
+      const pod = (name: string) => ({ namespace: ZOO, name });
+      await node.apply(
+        render([
+          describeOwner('StatefulSet', pod('stateful'), { serviceName: 'stateful' }),
+          describeOwner('DaemonSet', pod('daemon')),
+          describeBarePod(pod('bare')),
+          describeJob({ ...pod('job'), command: ['node', '-e', 'console.log("done")'] }),
+        ]),
+      );
+      for (const name of ['stateful', 'daemon', 'bare']) {
+        assert.ok((await waitForPods(node, ZOO, name)).every(isInjected), name);
+      }
+      const { code, stderr } = await node.kubectl([
+        ...['-n', ZOO, 'wait', '--for=condition=Complete', 'job/job', '--timeout=60s'],
+      ]);
+      assert.equal(code, 0, stderr);
+      assert.ok((await listPods(node, ZOO, 'job')).every(isInjected));
+    });
+
+    test('nothing in namespaces that nobody labelled', async () => {
+      assert.deepEqual((await listPods(node, 'identity', 'login')).map(isInjected), [false]);
+    });
+  });
+
+  describe('withstands the owner of a namespace', () => {
+    test('who opens an Api that a sealed cluster policy closes: closed it stays', async () => {
+      await node.apply(
+        render([
+          {
+            ...{ apiVersion: 'sallyport.dev/v1alpha1', kind: 'ClusterAuthPolicy', metadata: { name: 'closed' } },
+            spec: {
+              namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': ZOO } },
+              request: [{ name: 'nobody', authorize: { deny: [{ name: 'all', expression: 'true' }] } }],
+            },
+          },
+        ]),
+      );
+      const [pod] = await listPods(node, ZOO, 'ports');
+      const ask: Ask = { address: addressesOf(pod ?? fail())[0] ?? '', port: 8080, path: '/' };
+      const open = { ...ask, headers: { host: 'zoo.example' } };
+      assert.ok((await clients.observe(open, 403, 'AuthorizationDenied')).seen);
+      await node.apply(
+        render([
+          {
+            ...{ apiVersion: 'sallyport.dev/v1alpha1', kind: 'AuthPolicy', metadata: { name: 'open', namespace: ZOO } },
+            spec: {
+              ...{ targetRefs: [{ kind: 'Api', name: 'ports' }], inherit: 'Replace' },
+              request: [{ name: 'everybody', anyOf: [{ anonymous: {} }] }],
+            },
+          },
+        ]).replace('"inherit":"Replace",', ''),
+      );
+      await node.waitFor('the status of the policy', async () => {
+        const { stdout } = await node.kubectl(['-n', ZOO, 'get', 'authpolicy', 'open']);
+        return /on 1\/1 pods/.test(stdout);
+      });
+      assert.equal(readReason(await clients.ask(open)), '');
+      assert.equal((await clients.ask(open)).status, 403);
+      await node.kubectl(['delete', 'clusterauthpolicy', 'closed']);
+      assert.ok((await clients.observe(open, 200)).seen);
+    });
+  });
+
+  test('is gone without a trace in policies when it is uninstalled, and comes back to them', async () => {
+    const { code, stderr } = await node.helm(['uninstall', RELEASE, '-n', SYSTEM, '--wait']);
+    assert.equal(code, 0, stderr);
+    const { stdout } = await node.kubectl(['get', 'authpolicies,apis,clusterauthpolicies', '-A', '-o', 'name']);
+    assert.ok(stdout.includes('authpolicy.sallyport.dev/telemetry') && stdout.includes('api.sallyport.dev/fleet'));
+    const web = scene.request({ path: '/v1/devices/robot-7', token: 'web' });
+    assert.equal((await clients.ask(web)).status, 200, 'pods that run go on enforcing');
+    assert.equal((await clients.ask(scene.request({ path: '/v1/devices/robot-7' }))).status, 401);
+    await installSallyport(node);
+    await node.waitFor('Enforced', async () => {
+      const { stdout: listed } = await node.kubectl(['-n', SHOP, 'get', 'authpolicies']);
+      return (listed.match(/on 2\/2 pods/g) ?? []).length === 3;
+    }, WITHIN_MS);
+  });
+});
+
+function fail(): never {
+  throw new Error('there is no such pod');
+}
+
+/** An Api that lets everybody in. */
+function openApi(name: string, port: number, more: Readonly<Record<string, unknown>> = {}): Manifest {
+  const object = (kind: string, spec: unknown): Manifest => ({
+    ...{ apiVersion: 'sallyport.dev/v1alpha1', kind, metadata: { name, namespace: ZOO }, spec },
+  });
+  const api = object('Api', { podSelector: { matchLabels: { app: name } }, port, ...more });
+  const policy = object('AuthPolicy', {
+    targetRefs: [{ kind: 'Api', name }],
+    request: [{ name: 'open', anyOf: [{ anonymous: {} }] }],
+  });
+  return { apiVersion: 'v1', kind: 'List', items: [api, policy] };
+}
+
+/** What came back: `nothing` after a second. */
+async function sendDatagram(node: ClusterNode, address: string): Promise<string> {
+  const family = address.includes(':') ? 'udp6' : 'udp4';
+  const script = `const s = require('node:dgram').createSocket('${family}');
+    s.on('message', m => { console.log(String(m)); process.exit(); });
+    s.send('hello', 5353, '${address}'); setTimeout(() => { console.log('nothing'); process.exit(); }, 1000);`;
+  return (await node.execInNetns([process.execPath, '-e', script])).stdout.trim();
+}
