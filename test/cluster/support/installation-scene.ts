@@ -264,3 +264,23 @@ function describePod({ name, program, env, mesh, serviceAccount, ...server }: Om
     ],
   };
 }
+
+/** Refuses whoever sends this color: what shows which version of a policy is in force. */
+export function describeColor(color: string): Manifest {
+  return {
+    ...{ apiVersion: 'sallyport.dev/v1alpha1', kind: 'AuthPolicy', metadata: { name: 'color', namespace: SHOP } },
+    spec: {
+      targetRefs: [{ kind: 'Api', name: 'fleet' }],
+      request: [
+        {
+          name: 'color',
+          authorize: {
+            deny: [
+              { name: 'color', expression: `"x-color" in request.headers && request.headers["x-color"] == "${color}"` },
+            ],
+          },
+        },
+      ],
+    },
+  };
+}

@@ -62,3 +62,11 @@ async function describeController({ kubectl }: Tools): Promise<string> {
   const events = await kubectl([...about, 'get', 'events', '--sort-by', '.lastTimestamp']);
   return [pods, logs, events].map(({ stdout, stderr }) => `\n${stdout}${stderr}`).join('');
 }
+
+/** The images of the sidecars of an app's pods, each once. */
+export async function listImages(node: Cluster, namespace: string, app: string): Promise<readonly string[]> {
+  const { body } = await node.call('GET', `/api/v1/namespaces/${namespace}/pods?labelSelector=app%3D${app}`);
+  const { items } = body as { items: { spec: { initContainers?: { name: string; image: string }[] } }[] };
+  const images = items.flatMap(({ spec }) => spec.initContainers ?? []).filter(({ name }) => name === 'sallyport');
+  return [...new Set(images.map(({ image }) => image))];
+}

@@ -76,6 +76,8 @@ function describeKubelet({ folder, cluster, certificate, key, ca }: NodeSettings
     ...{ tlsCertFile: certificate, tlsPrivateKeyFile: key },
     containerRuntimeEndpoint: `unix://${locateSocket(folder)}`,
     ...{ podLogsDir: join(folder, 'pods'), volumePluginDir: join(folder, 'volume-plugins'), resolvConf: '' },
+    // Mounted ConfigMaps and Secrets follow within seconds: bundles that are rotated in a test must reach apps.
+    syncFrequency: '5s',
     ...{ clusterDNS: [DNS_IP], clusterDomain: 'cluster.local' },
     ...{ cgroupDriver: 'cgroupfs', cgroupRoot: nameControlGroup(cluster), enforceNodeAllocatable: [] },
     ...{ failCgroupV1: false, failSwapOn: false, localStorageCapacityIsolation: false },
