@@ -1,6 +1,5 @@
 /** The reference page on expressions and templates, from the tables by which they are compiled. Pure: Markdown out. */
-import { escapeMarkdown, joinBlocks, renderTable } from '../api/markdown.ts';
-import { compileDictionary, compilePairs, compileTemplate, MAX_HEADER, MAX_RENDERED } from './template.ts';
+import { code, escapeMarkdown, joinBlocks, renderTable } from '../api/markdown.ts';
 import { MAX_SOURCE } from './cel.ts';
 import {
   createOpenEnvironment,
@@ -11,8 +10,8 @@ import {
   type Members,
   type Shape,
 } from './cel-environment.ts';
-import type { TemplatePlace } from './expression.ts';
 import { listFunctions } from './function-reference.ts';
+import { renderTemplates } from './template-reference.ts';
 
 const NOTICE = '<!-- Written by `npm run generate` from src/policy; edit expression-reference.ts there. -->';
 
@@ -92,7 +91,6 @@ const listShape = (shape: Shape, path: string): readonly (readonly [string, stri
   typeof shape === 'string' ? [[path, shape]] : listLeaves(shape, `${path}.`);
 
 const TYPE_NAMES: Readonly<Record<string, string>> = { 'google.protobuf.Timestamp': 'timestamp' };
-const code = (text: string): string => `\`${text}\``;
 const typeCell = (type: string): string => code(TYPE_NAMES[type] ?? type);
 
 /** `steps` has a table of its own. */
@@ -127,7 +125,7 @@ function renderVariables(): readonly string[] {
   return [
     '## Variables',
     '### In the request part of a policy',
-    '`when` of every step, the rules of `authorize`, and every template: values of `setHeaders` and `respond`, `rateLimit.key`, `deviceAuth.deviceId` and `certificateIdentity`.',
+    '`when` of every step, `condition` of `choose`, the rules of `authorize`, and every template: values of `setHeaders`, `setVariables` and `respond`, `rateLimit.key`, `deviceAuth.deviceId` and `certificateIdentity`.',
     renderRoots(request),
     'Earlier steps of the same policy, and steps of broader policies that run before it, by their names:',
     renderSteps(),
@@ -189,7 +187,7 @@ const FAILURES: readonly (readonly string[])[] = [
   ['A rule of `authorize.deny`', 'The rule counts as true: 403 `AuthorizationDenied`.'],
   ['A rule of `authorize.allow`', 'The rule counts as false.'],
   [
-    '`when`, values of `setHeaders` and `respond`, `rateLimit.key`',
+    '`when`, `condition` of `choose`, values of `setHeaders`, `setVariables` and `respond`, `rateLimit.key`',
     '403 `ExpressionFailed`; the log names the field in `detail`.',
   ],
   ['`deviceAuth.deviceId`, `deviceAuth.certificateIdentity`', '403 `DeviceMismatch`.'],
@@ -201,80 +199,6 @@ const renderFailures = (): readonly string[] => [
   '## When an expression fails',
   'An expression fails when it reads what is not there, meets a type that it does not expect, or costs too much. It never lets a request pass:',
   renderTable(['Where', 'What happens'], FAILURES),
-];
-
-interface PlaceEntry {
-  readonly place: TemplatePlace;
-  readonly where: string;
-  readonly how: string;
-  /** What is written; the value in it is that of VALUE. */
-  readonly source: string;
-  readonly value?: string;
-}
-
-/** What the examples put into `${deviceId}`. */
-const VALUE = 'robot 7/ä';
-
-const PLACES: readonly PlaceEntry[] = [
-  {
-    place: 'header',
-    where: '`setHeaders[].value`, `respond.headers`, `request.headers` of a DeviceAuthService',
-    how: `As it is; what is not visible ASCII fails. At most ${MAX_HEADER} characters.`,
-    source: 'id=${deviceId}',
-    value: 'robot 7',
-  },
-  {
-    place: 'pairs',
-    where: '`setHeaders[].pairs`',
-    how: '`key=value` joined by `;` with one at the end, keys in byte order, values percent-encoded but for `A-Z a-z 0-9 - . _ ~`.',
-    source: '${deviceId}',
-  },
-  {
-    place: 'dictionary',
-    where: '`setHeaders[].dictionary`',
-    how: 'A dictionary of RFC 9651; a value that is one hole keeps its type (int, bool), others are strings.',
-    source: '${deviceId}',
-  },
-  {
-    place: 'query',
-    where: '`request.query` of a DeviceAuthService',
-    how: 'Percent-encoded but for `A-Z a-z 0-9 - . _ ~`.',
-    source: '${deviceId}',
-  },
-  {
-    place: 'path',
-    where: '`url` of a DeviceAuthService, from its path on',
-    how: 'Percent-encoded alike; a value that makes a segment `.` or `..` fails.',
-    source: 'https://d.example/check/${deviceId}',
-  },
-  {
-    place: 'text',
-    where:
-      '`respond.body`, `rateLimit.key`, `deviceAuth.deviceId` and `certificateIdentity`, `rewriteHosts.to`, `request.body` of a DeviceAuthService',
-    how: `As it is; control characters fail. At most ${MAX_RENDERED} characters. Nothing is escaped for JSON or HTML.`,
-    source: 'device ${deviceId}',
-  },
-];
-
-function renderPlace({ place, where, how, source, value = VALUE }: PlaceEntry): readonly string[] {
-  const compiled =
-    place === 'pairs'
-      ? compilePairs({ id: source }, SERVICE_REQUEST)
-      : place === 'dictionary'
-        ? compileDictionary({ id: source }, SERVICE_REQUEST)
-        : compileTemplate(source, place, SERVICE_REQUEST);
-  if ('problem' in compiled) throw new Error(`the example for ${place} ${compiled.problem}`);
-  const written = place === 'pairs' || place === 'dictionary' ? `{id: "${source}"}` : source;
-  return [where, how, code(written), code(compiled.render({ deviceId: value }))];
-}
-
-const renderTemplates = (): readonly string[] => [
-  '## Templates',
-  'Text with holes: `${…}` holds an expression of type string, int or bool and ends at its balanced `}`; `$${` is a literal `${`. Convert other types with `string(…)` or `join(…)`. A value is encoded for the place where it lands, so that it cannot break out of it:',
-  renderTable(
-    ['Place', 'Encoding', 'Written', `Becomes, for ${code(VALUE)} (header: ${code('robot 7')})`],
-    PLACES.map(renderPlace),
-  ),
 ];
 
 const renderUnits = (): readonly string[] => [

@@ -1,0 +1,42 @@
+/** The gateway that the guide to policies builds is whole: `check` finds nothing in it, and its own test passes. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { parseAllDocuments } from 'yaml';
+import { readOrders } from '../support/orders.ts';
+import { runInMemory } from '../support/run-in-memory.ts';
+
+function readBlocks(page: string): readonly string[] {
+  const text = readFileSync(new URL(`../../docs/guide/${page}`, import.meta.url), 'utf8');
+  return Array.from(text.matchAll(/^```yaml\n([\s\S]*?)^```/gm), ([, block = '']) => block);
+}
+
+const readObjects = (texts: readonly string[]): readonly Record<string, unknown>[] =>
+  texts.flatMap(text => parseAllDocuments(text).map(document => document.toJS() as Record<string, unknown>));
+
+test('the manifests of the guide to policies belong together, and the test of the page passes', async t => {
+  const folder = mkdtempSync(join(tmpdir(), 'sallyport-guide-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  for (const [i, block] of readBlocks('policies.md').entries()) writeFileSync(join(folder, `${i}.yaml`), block);
+  const { code, stdout, stderr } = await runInMemory(['check', folder]);
+  assert.equal(stdout, '');
+  assert.match(stderr, /checked: no problems; 7 cases of 1 test: all pass/);
+  assert.equal(code, 0);
+});
+
+test('the manifests of the guide to the queue are those of examples/orders, but for the rotation of its key', async () => {
+  const name = ({ kind, metadata }: Record<string, unknown>): string =>
+    `${String(kind)} ${(metadata as { name: string }).name}`;
+  const example = new Map(readObjects(Object.values(await readOrders())).map(object => [name(object), object]));
+  const other = readObjects(readBlocks('queue-behind-sas.md')).filter(object => {
+    try {
+      assert.deepEqual(object, example.get(name(object)));
+      return false;
+    } catch {
+      return true;
+    }
+  });
+  assert.deepEqual(other.map(name), ['BackendCredential queue-sas']);
+});
