@@ -229,6 +229,32 @@ export const ALERTS: readonly Alert[] = [
     summary: 'An allowance has weakened the protection of {{ $labels.namespace }} for a day',
     action: 'kubectl get cauthpol -o yaml shows allowances and until when they hold.',
   },
+  {
+    name: 'SallyportPodsUnprotected',
+    expr: 'max by (pod_namespace) (sallyport_controller_unprotected_pods) > 0',
+    for: '15m',
+    severity: 'warning',
+    summary: '{{ $value }} pods of {{ $labels.pod_namespace }} run without their sidecar',
+    action:
+      'kubectl get events -n {{ $labels.pod_namespace }} names them (NoSidecar): made before the label, they need a new start.',
+  },
+  {
+    name: 'SallyportSidecarsOutdated',
+    expr: 'max by (pod_namespace) (sallyport_controller_outdated_sidecars) > 0',
+    for: '24h',
+    severity: 'warning',
+    summary: '{{ $value }} pods of {{ $labels.pod_namespace }} have a sidecar of another version than is injected now',
+    action: 'Sidecars change when pods start anew: kubectl rollout restart -n {{ $labels.pod_namespace }} deployment.',
+  },
+  {
+    name: 'SallyportNoLeader',
+    expr: 'sum(sallyport_controller_leader) == 0',
+    for: '5m',
+    severity: 'warning',
+    summary: 'No replica of the controller leads: status and grants stand still',
+    action:
+      'Requests are judged all the same. Look at the logs of the controller, and at the lease sallyport-controller.',
+  },
 ];
 
 const GRID_WIDTH = 24;

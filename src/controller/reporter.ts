@@ -34,7 +34,8 @@ export function createReporter({ model, events, metrics, image }: ReporterOption
   function countIn(name: string, pods: (namespace: string) => number, namespaces: Iterable<string>): void {
     for (const namespace of new Set([...namespaces, ...counted])) {
       counted.add(namespace);
-      metrics.gauge(name, pods(namespace), { namespace });
+      // `namespace` would be overwritten by that of the pod that is scraped.
+      metrics.gauge(name, pods(namespace), { pod_namespace: namespace });
     }
   }
 

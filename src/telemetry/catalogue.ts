@@ -91,11 +91,11 @@ export const CATALOGUE: ReadonlyMap<string, MetricDefinition> = new Map([
   ['sallyport_controller_status_writes_total', counter('Writes of status', 'outcome')],
   [
     'sallyport_controller_unprotected_pods',
-    gauge('Live pods of an opted-in namespace without our sidecar', 'namespace'),
+    gauge('Live pods of an opted-in namespace without our sidecar', 'pod_namespace'),
   ],
   [
     'sallyport_controller_outdated_sidecars',
-    gauge('Live pods whose sidecar has another image than is injected now', 'namespace'),
+    gauge('Live pods whose sidecar has another image than is injected now', 'pod_namespace'),
   ],
   ['sallyport_controller_unresolved_references', gauge('Objects that name what does not exist or may not be used')],
   ['sallyport_controller_unaccepted_objects', gauge('Objects that are invalid, in conflict or without their target')],
