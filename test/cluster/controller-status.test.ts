@@ -84,7 +84,10 @@ describe('the controller on a real API server', { skip: skipWithout('control-pla
       );
     });
     running.controller.refreshMetrics();
-    assert.match(await running.telemetry.exposition(), /sallyport_controller_unprotected_pods\{pod_namespace="shop"\} 1/);
+    assert.match(
+      await running.telemetry.exposition(),
+      /sallyport_controller_unprotected_pods\{pod_namespace="shop"\} 1/,
+    );
     await shows('authpolicy', 'p', 'Enforced', /^False NoPods: generation 1 on 0\/1 pods; 1 has no sidecar of ours$/);
     await scene.cluster.kubectl(['delete', 'pod', 'bare', '-n', 'shop', '--force']);
     await shows('authpolicy', 'p', 'Enforced', /0\/0 pods/);
