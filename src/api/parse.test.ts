@@ -137,6 +137,10 @@ describe('parsing an object', () => {
       manifest('AuthPolcy', {}),
       'kind: "AuthPolcy" is not a kind of sallyport.dev, did you mean "AuthPolicy"?',
     ],
+    'an unquoted on, which YAML 1.1 takes for true': [
+      manifest('DeviceAuthService', { url: 'http://d/{deviceId}', retry: { true: ['connect'] } }),
+      'spec.retry.true: is not a known field, write "on" in quotes',
+    ],
     'a missing spec': [
       { ...manifest('AuthPolicy', {}), spec: undefined, spek: {} },
       'spek: is not a known field, did you mean "spec"?',

@@ -209,7 +209,9 @@ function refuseUnknownMembers(schema: ObjectSchema<unknown>, raw: RawObject, fie
   const unknown = Object.keys(raw).filter(key => !Object.hasOwn(schema.fields, key));
   for (const key of unknown) {
     const near = nearestName(key, known);
-    const fix = near === undefined ? adviseKnown(known) : `did you mean "${near}"?`;
+    // YAML 1.1, as kubectl reads it, takes an unquoted on for true.
+    const isOn = key === 'true' && known.includes('on');
+    const fix = isOn ? 'write "on" in quotes' : near === undefined ? adviseKnown(known) : `did you mean "${near}"?`;
     refuseUnknown(scene, memberPath(field, key), 'is not a known field', fix);
   }
   return unknown.length > 0;

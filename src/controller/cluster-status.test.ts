@@ -6,6 +6,7 @@ import { examineNamespace, shareOfClusterPolicies } from './namespace-status.ts'
 import type { KnownObject } from './objects.ts';
 import type { PodStates } from './pod-states.ts';
 import type { PodFacts } from './pods.ts';
+import { NO_TESTS } from './test-judgement.ts';
 import { makeData, makePod, makeState, readObjects, say } from './testing/scene.ts';
 
 const API = (namespace: string) => `
@@ -35,7 +36,7 @@ function evaluate(objects: readonly KnownObject[], pods: readonly PodFacts[] = [
         requireLabel: false,
         checkData: () => [],
       });
-      return [namespace, shareOfClusterPolicies(facts, states)];
+      return [namespace, shareOfClusterPolicies(facts, { states, tests: NO_TESTS })];
     }),
   );
   const input = { objects: objects.filter(({ kind }) => kind !== 'Api'), data, requireLabel: false };

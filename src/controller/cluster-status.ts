@@ -5,6 +5,7 @@ import { addEnforcement, describeEnforcement, NO_PODS } from './enforcement.ts';
 import { judgeObject } from './judgement.ts';
 import { createExistenceLookup, type NamedData } from './named-data.ts';
 import { indexParsed, listNames, type ClusterShare, type WantedStatus } from './namespace-status.ts';
+import { describeTested } from './test-judgement.ts';
 import { listForbidden } from './permissions.ts';
 import type { Violation } from '../api/violation.ts';
 import { describeAllowance, listAllowances } from '../policy/allowances.ts';
@@ -57,9 +58,13 @@ export function describeCluster(
         ...(place === undefined ? {} : { place }),
       });
       const enforced = describeEnforcement(counts, object.generation);
+      const tested = describeTested(
+        object,
+        own.map(({ share }) => share.tests),
+      );
       const warnings = [...describeAudit(object, wouldDeny), ...warnOfTenants(object)];
       const unsettled = own.some(({ share }) => share.unsettled);
-      return [object.id, { findings: [...findings, enforced, ...warnings], fields: {}, unsettled }];
+      return [object.id, { findings: [...findings, enforced, ...tested, ...warnings], fields: {}, unsettled }];
     }),
   );
 }

@@ -18,6 +18,8 @@ export interface Finding<T extends ConditionType = ConditionType> {
   readonly holds: boolean;
   readonly reason: string;
   readonly message: string;
+  /** The generation that was looked at; absent: the newest. */
+  readonly observed?: number | undefined;
 }
 
 /** The API server takes 32,768 characters; people read far fewer. */
@@ -44,11 +46,11 @@ export function settleConditions(
   { generation, now }: { readonly generation: number; readonly now: number },
 ): readonly Condition[] {
   const known = new Map(before.map(condition => [condition.type, condition]));
-  return findings.map(({ type, holds, reason, message }) => {
+  return findings.map(({ type, holds, reason, message, observed = generation }) => {
     const status = holds ? 'True' : 'False';
     const last = known.get(type);
     const lastTransitionTime = last?.status === status ? last.lastTransitionTime : formatTime(now);
-    return { type, status, reason, message, observedGeneration: generation, lastTransitionTime };
+    return { type, status, reason, message, observedGeneration: observed, lastTransitionTime };
   });
 }
 

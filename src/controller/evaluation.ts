@@ -1,4 +1,5 @@
 /** Looks at the model, and again only at what changed: classes of pods for material, compilations for conditions. */
+import type { SallyportObject } from '../api/kinds/index.ts';
 import type { Violation } from '../api/violation.ts';
 import { examineCluster, type ClusterInput } from './cluster-status.ts';
 import type { Analysis } from './analysis.ts';
@@ -27,10 +28,12 @@ export interface EvaluationOptions {
   readonly model: Model;
   readonly data: NamedData;
   readonly requireLabel: boolean;
+  /** What a gate keeps in force in a namespace; `version` changes with it. */
+  readonly passed: (namespace: string) => { readonly version: string; readonly objects: readonly SallyportObject[] };
   readonly checkData: (objects: readonly KnownObject[]) => readonly Violation[];
 }
 
-export function createEvaluation({ model, data, requireLabel, checkData }: EvaluationOptions): Evaluation {
+export function createEvaluation({ model, data, requireLabel, passed, checkData }: EvaluationOptions): Evaluation {
   const classified = new Map<string, { readonly version: string; readonly value: NamespaceClasses }>();
   const examined = new Map<string, { readonly version: string; readonly value: NamespaceFacts }>();
   let clusterExamined:
@@ -41,10 +44,13 @@ export function createEvaluation({ model, data, requireLabel, checkData }: Evalu
     namespaceLabels: model.population.labelsOf(namespace),
     objects: model.objectsFor(namespace),
     pods: model.population.podsOf(namespace),
+    passed: passed(namespace).objects,
   });
 
+  const versionOf = (namespace: string): string => `${model.version(namespace)} ${passed(namespace).version}`;
+
   function classesOf(namespace: string): NamespaceClasses {
-    const version = model.version(namespace);
+    const version = versionOf(namespace);
     const known = classified.get(namespace);
     const value = classifyNamespace(describe(namespace), known?.version === version ? known.value : undefined);
     classified.set(namespace, { version, value });
@@ -55,7 +61,7 @@ export function createEvaluation({ model, data, requireLabel, checkData }: Evalu
     classesOf,
     factsOf(namespace) {
       const classes = classesOf(namespace);
-      const version = JSON.stringify([model.version(namespace), ...classes.classes.map(({ key }) => key).sort()]);
+      const version = JSON.stringify([versionOf(namespace), ...classes.classes.map(({ key }) => key).sort()]);
       const known = examined.get(namespace);
       if (known?.version === version) return withClasses(known.value, classes);
       const value = examineNamespace({ ...describe(namespace), data, requireLabel, checkData }, classes);

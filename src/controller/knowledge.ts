@@ -5,22 +5,23 @@ import { readObject } from '../kube/writes.ts';
 import { createClusterWatches, type WatchDependencies } from './cluster-watches.ts';
 import type { ControllerOptions } from './controller-options.ts';
 import { createEvaluation, type Evaluation } from './evaluation.ts';
-import { createGateKeeper } from './gate-keeper.ts';
-import { createGates, type Gates } from './gates.ts';
 import { createMaterialDesk } from './material-desk.ts';
 import { createMaterialHub, type MaterialHub } from './material-hub.ts';
 import { createModel, type Model } from './model.ts';
 import type { NamedData } from './named-data.ts';
 import { createNamedDataCache } from './named-data-cache.ts';
+import { createPassedPolicies } from './passed-policies.ts';
 import { readPod, type PodFacts } from './pods.ts';
-import { createTestBench, type TestBench } from './test-bench.ts';
+import { createPolicyGate, type PolicyGate } from './policy-gate.ts';
+import { createPolicyTestRuns, type PolicyTestRuns } from './policy-test-runs.ts';
 
 export interface Knowledge {
   readonly model: Model;
   readonly data: NamedData;
   readonly evaluation: Evaluation;
-  readonly bench: Pick<TestBench, 'verdictOf'>;
-  readonly gates: Pick<Gates, 'stateOf'>;
+  /** Run by the leader. */
+  readonly tests: Pick<PolicyTestRuns, 'start' | 'stop' | 'resultOf'>;
+  readonly gate: PolicyGate;
   readonly hub: MaterialHub;
   /** Everything was read once. */
   isSynced(): boolean;
@@ -57,19 +58,30 @@ export function createKnowledge(options: KnowledgeOptions): Knowledge {
     onChange: (kind, key) => model.touchData(kind, key),
   });
   const checkData: Parameters<typeof createEvaluation>[0]['checkData'] = objects => controller.checkData(objects, data);
-  const evaluation = createEvaluation({ model, data, requireLabel, checkData });
-  const bench = createTestBench({
-    ...{ model, data, clock },
-    onVerdict: at => refreshGate(at),
-    onFault: (at, error) => complain(error, at, 'cannot run policy tests'),
-  });
-  const keeper = createGateKeeper({
+  const passed = createPassedPolicies({
     ...options,
     namespace: controller.namespace,
-    onChange: at => refreshGate(at),
+    onChange: changed => gather(changed),
   });
-  const gates = createGates({ bench, kept: at => keeper.kept(at), isGated: at => isGated(model, at) });
-  const desk = createMaterialDesk({ model, data, evaluation, requireLabel, gate: at => gates.stateOf(at) });
+  const { settleMs } = controller.timings ?? {};
+  const tests = createPolicyTestRuns({
+    ...{ model, data, clock },
+    onResult(at) {
+      gate.settle(at);
+      tell(new Set([at]));
+    },
+    onFault: (at, error) => complain(error, at, 'cannot run policy tests'),
+    ...(settleMs === undefined ? {} : { settleMs }),
+  });
+  const gate = createPolicyGate({ model, passed, runs: tests, leads, log: options.log });
+  const evaluation = createEvaluation({
+    ...{ model, data, requireLabel, checkData },
+    passed: at => {
+      const set = gate.gateOf(at) === undefined ? undefined : passed.find(at);
+      return set === undefined ? { version: '', objects: [] } : { version: passed.version(at), objects: set.objects };
+    },
+  });
+  const desk = createMaterialDesk({ model, data, evaluation, requireLabel, gate: at => gate.gateOf(at) });
   const hub = createMaterialHub({
     describe: pod => desk.describe(pod),
     onFault: (pod, error) => complain(error, pod.namespace, 'cannot make material'),
@@ -87,18 +99,12 @@ export function createKnowledge(options: KnowledgeOptions): Knowledge {
     settling = undefined;
     const changed = pending === 'nothing' ? new Set<string>() : pending;
     pending = 'nothing';
-    data.want(model.objects.wantedData());
+    // What gates keep in force names Secrets and ConfigMaps too.
+    data.want(model.objects.wantedData([...passed.namespaces()].flatMap(at => passed.find(at)?.objects ?? [])));
     watches.followPods(model.watched());
     desk.forget(changed);
-    bench.refresh(changed);
-    tell(changed);
-  }
-
-  function refreshGate(namespace: string): void {
-    gates.refresh(namespace);
-    const changed = new Set([namespace]);
-    desk.forget(changed);
-    if (leads()) keeper.keep(namespace, gates.stateOf(namespace)?.passed ?? new Map());
+    tests.mark(changed);
+    for (const at of changed ?? []) gate.settle(at);
     tell(changed);
   }
 
@@ -110,7 +116,7 @@ export function createKnowledge(options: KnowledgeOptions): Knowledge {
   }
 
   return {
-    ...{ model, data, evaluation, bench, gates, hub },
+    ...{ model, data, evaluation, tests, gate, hub },
     isSynced: () => synced,
     async findPod(namespace, name, uid) {
       const known = model.population.findPod(namespace, uid);
@@ -124,8 +130,8 @@ export function createKnowledge(options: KnowledgeOptions): Knowledge {
       return pod;
     },
     async start() {
-      for (const part of [data, watches, keeper]) part.start();
-      await Promise.all([data.synced, watches.synced, keeper.synced]);
+      for (const part of [data, watches, passed]) part.start();
+      await Promise.all([data.synced, watches.synced, passed.synced]);
       settle();
       await watches.podsSynced();
       await data.settled(SETTLE_MS);
@@ -135,8 +141,8 @@ export function createKnowledge(options: KnowledgeOptions): Knowledge {
     },
     async stop() {
       clearTimeout(settling);
-      bench.stop();
-      await Promise.all([keeper.stop(), data.stop(), watches.stop()]);
+      tests.stop();
+      await Promise.all([passed.stop(), data.stop(), watches.stop()]);
     },
   };
 }
@@ -144,8 +150,3 @@ export function createKnowledge(options: KnowledgeOptions): Knowledge {
 /** It lives, and carries our sidecar. */
 export const isEntitled = (pod: PodFacts | undefined): boolean =>
   pod?.live === true && pod.sidecar.state === 'Protected';
-
-const isGated = (model: Model, namespace: string): boolean =>
-  model
-    .objectsFor(namespace)
-    .some(object => object.namespace === namespace && object.parsed?.kind === 'PolicyTest' && object.parsed.spec.gate);

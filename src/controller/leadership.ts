@@ -4,20 +4,17 @@ import type { AcknowledgementRegistry } from './acknowledgement-registry.ts';
 import { FORGET_MS } from './acknowledgement-registry.ts';
 import { createAllowanceKeeper } from './allowance-keeper.ts';
 import type { WatchDependencies } from './cluster-watches.ts';
-import type { Finding } from './conditions.ts';
 import type { ControllerOptions } from './controller-options.ts';
 import { createEvents } from './events.ts';
 import { createGrantKeeper } from './grant-keeper.ts';
 import type { Knowledge } from './knowledge.ts';
 import { bundleOf, type MeshCa } from './mesh-ca.ts';
 import { readCertificate } from './named-data.ts';
-import type { StatusContext } from './namespace-status.ts';
 import { createReplicaFinder } from './replica-finder.ts';
 import { createReporter } from './reporter.ts';
 import { createReplicas, mergeStates } from './replicas.ts';
 import { createStatusWriter } from './status-writer.ts';
 import type { MeshFacts } from './supporting-status.ts';
-import { judgeTests } from './test-findings.ts';
 import { createWorkbench } from './workbench.ts';
 
 export interface Leadership {
@@ -49,7 +46,7 @@ export interface LeadershipOptions extends WatchDependencies {
 
 export function createLeadership(options: LeadershipOptions): Leadership {
   const { controller, client, knowledge, registry, leads, log, metrics, clock, random, complain } = options;
-  const { model, evaluation, bench, gates, data } = knowledge;
+  const { model, evaluation, tests, gate, data } = knowledge;
   const { namespace, podName, parameters, timings = {} } = controller;
   const replicas = createReplicas({
     serverName: `${controller.service}.${namespace}.svc`,
@@ -82,7 +79,11 @@ export function createLeadership(options: LeadershipOptions): Leadership {
   const workbench = createWorkbench({
     ...{ model, evaluation },
     context: () => ({ states: mergeStates(registry.states(), replicas.states()), mesh: describeMesh() }),
-    tested: describeTests,
+    tested: at => ({
+      heldBy: gate.heldBy(at),
+      tests: tests.resultOf(at),
+      describeGate: test => gate.describe(test),
+    }),
     want: (object, status) => {
       reporter.judged(object, status);
       writer.want(object, status);
@@ -98,14 +99,6 @@ export function createLeadership(options: LeadershipOptions): Leadership {
     if (!leads()) return;
     const pod = model.population.findByUid(uid);
     if (pod !== undefined) workbench.mark(new Set([pod.namespace]));
-  }
-
-  function describeTests(at: string): Pick<StatusContext, 'heldBy' | 'tests'> {
-    const verdict = bench.verdictOf(at);
-    return {
-      heldBy: gates.stateOf(at)?.heldBy ?? new Map<string, string>(),
-      tests: verdict === undefined ? new Map<string, Finding>() : judgeTests(verdict),
-    };
   }
 
   function describeMesh(): MeshFacts {
@@ -125,11 +118,14 @@ export function createLeadership(options: LeadershipOptions): Leadership {
       replicas.follow(finder.addresses());
       writer.resume();
       workbench.start();
+      tests.start();
+      gate.settleAll();
       grants.refresh();
       allowances?.refresh();
     },
     lose() {
       replicas.follow([]);
+      tests.stop();
       workbench.stop();
       writer.pause();
     },
@@ -147,6 +143,7 @@ export function createLeadership(options: LeadershipOptions): Leadership {
       replicas.sweep();
       allowances?.refresh();
       grants.refresh();
+      gate.settleAll();
     },
     refreshMetrics: streams => reporter.refresh({ streams, data, meshCa: options.meshCa() }),
     async stop() {

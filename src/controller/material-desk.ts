@@ -1,8 +1,7 @@
 /** What each pod is handed, built once for its class and again when something changes. */
-import type { MaterialMessage } from '../material/protocol.ts';
+import type { Gate, MaterialMessage } from '../material/protocol.ts';
 import type { Evaluation } from './evaluation.ts';
 import { buildMaterial } from './material-message.ts';
-import type { GateState } from './gates.ts';
 import type { ClassMaterial } from './material-hub.ts';
 import type { Model } from './model.ts';
 import type { NamedData } from './named-data.ts';
@@ -18,8 +17,8 @@ export interface MaterialDeskOptions {
   readonly model: Model;
   readonly data: NamedData;
   readonly evaluation: Evaluation;
-  /** What gates hold back in a namespace; undefined: that is not known yet, and nothing is handed out. */
-  readonly gate: (namespace: string) => GateState | undefined;
+  /** Of a namespace; undefined: none of its PolicyTests is one. */
+  readonly gate: (namespace: string) => Gate | undefined;
   readonly requireLabel: boolean;
 }
 
@@ -31,7 +30,7 @@ interface Desk {
 }
 
 export function createMaterialDesk(options: MaterialDeskOptions): MaterialDesk {
-  const { model, data, evaluation, requireLabel } = options;
+  const { model, data, evaluation, gate, requireLabel } = options;
   const desks = new Map<string, Desk>();
 
   function open(namespace: string): Desk {
@@ -49,10 +48,9 @@ export function createMaterialDesk(options: MaterialDeskOptions): MaterialDesk {
 
   function build(namespace: string, key: string): MaterialMessage | undefined {
     const named = evaluation.classesOf(namespace).named.get(key);
-    const gate = options.gate(namespace);
-    if (named === undefined || gate === undefined) return undefined;
+    if (named === undefined) return undefined;
     return buildMaterial({
-      ...{ named, data, requireLabel, gate },
+      ...{ named, data, requireLabel, gate: gate(namespace) },
       namespaceLabels: model.population.labelsOf(namespace),
       find: id => model.objects.find(id),
     });

@@ -1,11 +1,11 @@
 /** What the pods of a class are handed: what their objects name, and nothing else. Pure. */
-import type { GateState } from './gates.ts';
 import type { KnownObject } from './objects.ts';
 import type { NamedData, NamedEntry } from './named-data.ts';
 import type { NamedMaterial } from '../material/named.ts';
-import type { ConfigMapEntry, MaterialMessage, SecretEntry } from '../material/protocol.ts';
+import type { ConfigMapEntry, Gate, MaterialMessage, SecretEntry } from '../material/protocol.ts';
 import type { Labels } from '../policy/inventory.ts';
 import { canonicalize, digest } from '../sources/canonical.ts';
+import { identifyManifest } from './objects.ts';
 
 export interface MaterialInput {
   readonly named: NamedMaterial;
@@ -13,7 +13,7 @@ export interface MaterialInput {
   readonly data: NamedData;
   /** By identity. */
   readonly find: (id: string) => KnownObject | undefined;
-  readonly gate: Pick<GateState, 'held' | 'judged'>;
+  readonly gate: Gate | undefined;
   readonly requireLabel: boolean;
 }
 
@@ -33,16 +33,14 @@ export function buildMaterial(input: MaterialInput): MaterialMessage | undefined
     configMaps[key] = entry === null ? null : { data: pick(entry, keys) };
   }
   const objects = Object.fromEntries([...named.objects].map(id => [id, find(id)?.manifest ?? null]));
-  const concerned = gate.held.filter(({ kind, namespace, name }) =>
-    named.concerning.has(`${kind} ${namespace}/${name}`),
-  );
-  const { judged } = gate;
-  const rest = {
-    ...{ namespaceLabels, objects, secrets, configMaps, held: concerned },
-    ...(judged === undefined ? {} : { judged }),
-  };
+  const passed = gate === undefined ? {} : { gate: narrowGate(gate, named) };
+  const rest = { namespaceLabels, objects, secrets, configMaps, ...passed };
   return { type: 'material', hash: digest(canonicalize(rest)), ...rest };
 }
+
+const narrowGate = ({ policies }: Gate, { concerning }: NamedMaterial): Gate => ({
+  policies: policies?.filter(policy => concerning.has(identifyManifest(policy))) ?? null,
+});
 
 /** A Secret whose owner did not release it is as good as absent. */
 function describeSecret(

@@ -5,6 +5,7 @@ import type { KnownObject } from './objects.ts';
 import type { PodStates } from './pod-states.ts';
 import type { PodFacts } from './pods.ts';
 import { describeNamespace, examineNamespace, type NamespaceInput } from './namespace-status.ts';
+import { NO_TESTS } from './test-judgement.ts';
 import { makeData, makePod, makeState, readObjects, say } from './testing/scene.ts';
 
 const API = `
@@ -45,7 +46,7 @@ function evaluate(objects: readonly KnownObject[], options: Options = {}) {
     ...more,
   });
   const statuses = describeNamespace(facts, {
-    ...{ states, heldBy, tests: new Map() },
+    ...{ states, heldBy, tests: NO_TESTS, describeGate: () => undefined },
     mesh: { trustDomain: 'cluster.local' },
   });
   for (const { findings } of statuses.values()) {

@@ -1,8 +1,8 @@
 /** Status of every object of one namespace, and what the namespace has to say of cluster policies. Pure. */
+import type { SallyportObject } from '../api/kinds/index.ts';
 import type { Violation } from '../api/violation.ts';
 import { listNamed, type NamedMaterial } from '../material/named.ts';
 import { identify, type Labels } from '../policy/inventory.ts';
-import { findTestProblems } from '../policy-tests/test-references.ts';
 import { analyzeNamespace, type Analysis } from './analysis.ts';
 import type { Finding } from './conditions.ts';
 import { countEnforcement, describeEnforcement, type Enforcement } from './enforcement.ts';
@@ -13,6 +13,7 @@ import { listForbidden, type PermissionContext } from './permissions.ts';
 import type { PodStates } from './pod-states.ts';
 import type { PodFacts } from './pods.ts';
 import { groupPods, selectPods, type PodClass, type Selection } from './selection.ts';
+import { describeTest, describeTested, findProblems, type NamespaceTests } from './test-judgement.ts';
 import { describeCredential, judgeIssuer, type MeshFacts } from './supporting-status.ts';
 import { countWouldDeny, describeAudit, warnOfExposure } from './warnings.ts';
 
@@ -44,13 +45,16 @@ export interface NamespaceClasses {
   readonly named: ReadonlyMap<string, NamedMaterial>;
 }
 
-export type ClassesInput = Pick<NamespaceInput, 'namespace' | 'namespaceLabels' | 'objects' | 'pods'>;
+export interface ClassesInput extends Pick<NamespaceInput, 'namespace' | 'namespaceLabels' | 'objects' | 'pods'> {
+  /** AuthPolicies that a gate keeps in force in the place of those that exist. */
+  readonly passed?: readonly SallyportObject[];
+}
 
 /** `before`: of the same objects, whose classes need not be looked at again. */
 export function classifyNamespace(input: ClassesInput, before?: NamespaceClasses): NamespaceClasses {
-  const { namespace, namespaceLabels, objects, pods } = input;
+  const { namespace, namespaceLabels, objects, pods, passed = [] } = input;
   const usable = objects.flatMap(({ parsed, lastGood }) => [parsed, parsed === lastGood ? undefined : lastGood]);
-  const known = usable.filter(object => object !== undefined);
+  const known = [...usable.filter(object => object !== undefined), ...passed];
   const apis = known.flatMap(object => (object.kind === 'Api' && object.meta.namespace === namespace ? [object] : []));
   const classes = groupPods(pods, apis);
   const named = new Map(
@@ -95,8 +99,10 @@ export interface StatusContext {
   readonly mesh: MeshFacts;
   /** By identity of the object: the PolicyTest that holds it back. */
   readonly heldBy: ReadonlyMap<string, string>;
-  /** TestsPassed, by identity. */
-  readonly tests: ReadonlyMap<string, Finding>;
+  /** What the policy tests of the namespace came to; undefined: they did not run here yet. */
+  readonly tests: NamespaceTests | undefined;
+  /** What the gate of a PolicyTest does, where it is one. */
+  readonly describeGate: (test: KnownObject) => string | undefined;
 }
 
 /** By identity, for the objects of the namespace itself. */
@@ -143,7 +149,11 @@ function describeObject(object: KnownObject, scene: Scene): WantedStatus {
   const place = placeOf(object, facts);
   const findings = judgeObject({
     object,
-    problems: listProblems(object, facts),
+    problems: [
+      ...(facts.problems.get(id) ?? []),
+      ...asReferences(facts.dataProblems.get(id)),
+      ...listTestProblems(object, facts),
+    ],
     notices: facts.notices.get(id) ?? [],
     forbidden: parsed === undefined ? [] : listForbidden(parsed, permissions),
     ...(place === undefined ? {} : { place }),
@@ -152,32 +162,16 @@ function describeObject(object: KnownObject, scene: Scene): WantedStatus {
   const more = describeByKind(object, scene);
   const concerned = listConcerned(object, scene);
   const unsettled = concerned.some(pod => pod.sidecar.state === 'Protected' && !context.states.has(pod.uid));
-  const test = context.tests.get(id);
-  const all = [...findings, ...more.findings, ...(test === undefined ? [] : [test])];
-  return { findings: all, fields: more.fields, unsettled };
+  return { findings: [...findings, ...more.findings], fields: more.fields, unsettled };
 }
+
+/** Of a PolicyTest the names that lead nowhere. */
+const listTestProblems = ({ parsed }: KnownObject, { input }: NamespaceFacts): readonly Violation[] =>
+  parsed?.kind === 'PolicyTest' ? findProblems(parsed, input.objects) : [];
 
 function listConcerned({ id, kind }: KnownObject, { facts, users }: Scene): readonly PodFacts[] {
   if (kind === 'Api') return facts.selection.ofApi.get(id) ?? [];
   return (kind === 'AuthPolicy' ? facts.selection.ofPolicy : users).get(id) ?? [];
-}
-
-function listProblems(
-  { id, parsed }: KnownObject,
-  { problems, dataProblems, input }: NamespaceFacts,
-): readonly Violation[] {
-  const own = [...(problems.get(id) ?? []), ...asReferences(dataProblems.get(id))];
-  if (parsed?.kind !== 'PolicyTest') return own;
-  const objects = input.objects.flatMap(object => object.parsed ?? []);
-  // A case that names what does not exist fails for a reason that nobody sees: the test itself is wrong.
-  const wrong = findTestProblems(parsed, objects).map(({ severity, object, field, problem, fix }): Violation => ({
-    severity,
-    object,
-    field,
-    problem,
-    fix,
-  }));
-  return [...own, ...wrong];
 }
 
 /** What a Secret holds and cannot be used is as good as missing; what merely ends soon is a note. */
@@ -192,7 +186,9 @@ function describeByKind(object: KnownObject, { facts, context, users }: Scene): 
       const pods = facts.selection.ofPolicy.get(id) ?? [];
       const counts = countEnforcement(object, pods, states);
       const audit = describeAudit(object, countWouldDeny(object, pods, states));
-      return { findings: [describeEnforcement(counts, object.generation), ...audit], fields: pipelineOf(id, facts) };
+      const tested = describeTested(object, [context.tests]);
+      const enforced = describeEnforcement(counts, object.generation);
+      return { findings: [enforced, ...tested, ...audit], fields: pipelineOf(id, facts) };
     }
     case 'Api': {
       const pods = facts.selection.ofApi.get(id) ?? [];
@@ -209,8 +205,9 @@ function describeByKind(object: KnownObject, { facts, context, users }: Scene): 
     case 'DeviceAuthService':
     case 'Subscription':
     case 'ClusterAuthPolicy':
-    case 'PolicyTest':
       return { findings: [], fields: {} };
+    case 'PolicyTest':
+      return describeTest(object, context.tests, context.describeGate(object));
   }
 }
 
@@ -242,10 +239,14 @@ export interface ClusterShare {
   readonly wouldDeny: number;
   readonly problems: readonly Violation[];
   readonly unsettled: boolean;
+  readonly tests: NamespaceTests | undefined;
 }
 
 /** By identity; cluster policies that apply to no Api here are absent. */
-export function shareOfClusterPolicies(facts: NamespaceFacts, states: PodStates): ReadonlyMap<string, ClusterShare> {
+export function shareOfClusterPolicies(
+  facts: NamespaceFacts,
+  { states, tests }: Pick<StatusContext, 'states' | 'tests'>,
+): ReadonlyMap<string, ClusterShare> {
   const shares = new Map<string, ClusterShare>();
   for (const object of facts.input.objects) {
     if (object.kind !== 'ClusterAuthPolicy' || !facts.attachment.apisOf.has(object.id)) continue;
@@ -255,6 +256,7 @@ export function shareOfClusterPolicies(facts: NamespaceFacts, states: PodStates)
       wouldDeny: countWouldDeny(object, pods, states),
       problems: facts.problems.get(object.id) ?? [],
       unsettled: pods.some(pod => pod.sidecar.state === 'Protected' && !states.has(pod.uid)),
+      tests,
     });
   }
   return shares;

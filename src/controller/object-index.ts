@@ -1,5 +1,5 @@
 /** The objects of the group that were read, by identity and namespace, and what cluster policies reach of them. */
-import type { KindName } from '../api/kinds/index.ts';
+import type { KindName, SallyportObject } from '../api/kinds/index.ts';
 import { objectKey, type ObjectKey } from '../api/object.ts';
 import { listReferences } from '../material/references.ts';
 import { identify } from '../policy/inventory.ts';
@@ -15,7 +15,8 @@ export interface ObjectIndex {
   namespaces(): readonly string[];
   /** Identities of what cluster policies name, and what that names; Secrets and ConfigMaps too. */
   reach(): ReadonlySet<string>;
-  wantedData(): WantedData;
+  /** `more`: contents that count besides those that were read. */
+  wantedData(more?: Iterable<SallyportObject>): WantedData;
   /** One object as it is now; undefined: it is gone. Answers the object that counts changed of, if any (status does not count). */
   change(kind: KindName, key: ObjectKey, raw: RawObject | undefined): KnownObject | undefined;
   /** All of one kind. Answers those of which something that counts changed. */
@@ -58,7 +59,7 @@ export function createObjectIndex(): ObjectIndex {
     of,
     namespaces: () => [...byNamespace.keys()].filter(namespace => namespace !== ''),
     reach: () => (reached ??= collectReach(of(''), id => objects.get(id))),
-    wantedData: () => collectWanted(objects.values()),
+    wantedData: (more = []) => collectWanted([...[...objects.values()].flatMap(contentsOf), ...more]),
     change(kind, key, raw) {
       const known = objects.get(identify({ kind, key }));
       if (raw !== undefined) return update(known, kind, raw);
@@ -99,10 +100,10 @@ function collectReach(
   return reached;
 }
 
-function collectWanted(objects: Iterable<KnownObject>): WantedData {
+function collectWanted(objects: Iterable<SallyportObject>): WantedData {
   const wanted = { Secret: new Map<ObjectKey, Set<string>>(), ConfigMap: new Map<ObjectKey, Set<string>>() };
   for (const object of objects) {
-    for (const { kind, key, dataKeys } of referencesOf(object)) {
+    for (const { kind, key, dataKeys } of listReferences(object)) {
       if (kind !== 'Secret' && kind !== 'ConfigMap') continue;
       const keys = wanted[kind].get(key) ?? new Set<string>();
       dataKeys.forEach(dataKey => keys.add(dataKey));

@@ -1,9 +1,9 @@
 /** Objects of the group as the controller knows them: what the API server holds, parsed once, and the last good content. */
 import type { KindName, SallyportObject } from '../api/kinds/index.ts';
 import { API_VERSION, objectKey, type InvalidObject, type ObjectKey } from '../api/object.ts';
-import { parseObject } from '../api/parse.ts';
+import { isKind, parseObject } from '../api/parse.ts';
 import type { Violation } from '../api/violation.ts';
-import type { KubeMetadata, KubeObject } from '../kube/objects.ts';
+import { isRecord, type KubeMetadata, type KubeObject } from '../kube/objects.ts';
 import { identify } from '../policy/inventory.ts';
 import type { Condition } from './conditions.ts';
 
@@ -71,4 +71,12 @@ function pickMetadata(metadata: KubeMetadata): Readonly<Record<string, unknown>>
   const { name, namespace, uid, generation, creationTimestamp, labels } = metadata;
   const picked = { name, namespace, uid, generation, creationTimestamp, labels };
   return Object.fromEntries(Object.entries(picked).filter(([, value]) => value !== undefined));
+}
+
+/** `AuthPolicy shop/fleet`; empty when it has no kind or name. */
+export function identifyManifest(manifest: unknown): string {
+  const { kind, metadata } = isRecord(manifest) ? manifest : {};
+  const { name, namespace } = isRecord(metadata) ? metadata : {};
+  if (!isKind(kind) || typeof name !== 'string') return '';
+  return identify({ kind, key: objectKey(typeof namespace === 'string' ? namespace : '', name) });
 }

@@ -189,6 +189,8 @@ export function createStatusWriter(options: StatusWriterOptions): StatusWriter {
 }
 
 const COUNTED = ['Enforced', 'KeysAvailable', 'Audit', 'AppExposed'];
+/** What is there no longer is removed. */
+const PASSING = [...COUNTED, 'TestsPassed'];
 
 function keepCount(condition: Condition, before: readonly Condition[]): Condition {
   const stored = before.find(({ type }) => type === condition.type);
@@ -208,7 +210,7 @@ function isStored(object: KnownObject, body: Body, { ignoreMoving = false } = {}
   );
   const wanted = Object.fromEntries(Object.entries(body.fields).filter(([name]) => !ignoreMoving || name !== 'keys'));
   const types = new Set(body.conditions.map(({ type }) => type));
-  const ours = object.conditions.filter(({ type }) => types.has(type) || COUNTED.includes(type));
+  const ours = object.conditions.filter(({ type }) => types.has(type) || PASSING.includes(type));
   return isSameConditions(pick(ours), pick(body.conditions)) && sortedJson(stored) === sortedJson(wanted);
 }
 

@@ -23,7 +23,7 @@ export interface WorkbenchOptions {
   readonly evaluation: Evaluation;
   /** Of one round. */
   readonly context: () => Pick<StatusContext, 'states' | 'mesh'>;
-  readonly tested: (namespace: string) => Pick<StatusContext, 'heldBy' | 'tests'>;
+  readonly tested: (namespace: string) => Pick<StatusContext, 'heldBy' | 'tests' | 'describeGate'>;
   readonly want: (object: KnownObject, status: WantedStatus) => void;
   /** A namespace could not be judged: a fault of ours, which must not stop the others. */
   readonly onFault: (namespace: string, error: unknown) => void;
@@ -86,7 +86,7 @@ export function createWorkbench(options: WorkbenchOptions): Workbench {
   function judge(namespace: string, context: Pick<StatusContext, 'states' | 'mesh'>): void {
     const facts = evaluation.factsOf(namespace);
     const told = { ...context, ...options.tested(namespace) };
-    shares.set(namespace, shareOfClusterPolicies(facts, told.states));
+    shares.set(namespace, shareOfClusterPolicies(facts, told));
     wantAll(describeNamespace(facts, told));
   }
 

@@ -19,7 +19,6 @@ const material = (hash: string): MaterialMessage => ({
   objects: {},
   secrets: { 'shop/apim': { type: 'Opaque', data: { key: 'c2VjcmV0' } }, 'shop/none': null },
   configMaps: {},
-  held: [],
 });
 const state = (hash: string, generation: number): EnforcedState => ({
   hash,

@@ -125,12 +125,8 @@ export interface MaterialMessage {
   /** By `namespace/name`; data holds the keys that are named, no others, Base64. */
   readonly secrets: Readonly<Record<string, SecretEntry | null>>;
   readonly configMaps: Readonly<Record<string, ConfigMapEntry | null>>;
-  readonly held: readonly HeldObject[];
-  /**
-   * What the gates of the pod’s namespace have spoken on, by `AuthPolicy shop/p`: a newer generation, or another uid, waits
-   * for them, and what is in force of it stays. Absent: the namespace has no gate.
-   */
-  readonly judged?: Readonly<Record<string, { readonly uid: string; readonly generation: number }>>;
+  /** Absent: no PolicyTest of the namespace has `gate: true`. */
+  readonly gate?: Gate;
 }
 
 export interface SecretEntry {
@@ -144,15 +140,17 @@ export interface ConfigMapEntry {
   readonly data: Readonly<Record<string, string>>;
 }
 
-/** An object whose newest generation a PolicyTest with `gate: true` holds back. */
-export interface HeldObject {
-  readonly kind: string;
-  readonly namespace: string;
-  readonly name: string;
-  /** The generation that is held back; a newer one is not. */
-  readonly generation: number;
-  /** The manifest of the last generation that passed, to be used instead; null: none ever passed, so it is as if absent. */
-  readonly use: unknown;
+/**
+ * Which AuthPolicies of the pod's own namespace are in force while a PolicyTest with `gate: true` exists there. They take
+ * the place of those that the API server has, so that nothing newer, nothing new and no deletion comes into force before
+ * every case passed.
+ */
+export interface Gate {
+  /**
+   * Manifests of those that concern the pod, with uid and generation, as they were when every case passed last. null: they
+   * never did; what a pod has in force of an AuthPolicy stays, and one of which it has nothing is refused (S6).
+   */
+  readonly policies: readonly unknown[] | null;
 }
 
 /** Sent before the first material, and whenever it changes. Not part of the hash: pods come and go. */

@@ -4,7 +4,7 @@
  */
 import { createLocalError, KubeError } from '../kube/kube-error.ts';
 import { parseRetryAfter } from '../kube/status.ts';
-import type { Bye, CertificateResponse, FromController, HeldObject, MaterialMessage } from './protocol.ts';
+import type { Bye, CertificateResponse, FromController, MaterialMessage } from './protocol.ts';
 
 type Raw = Readonly<Record<string, unknown>>;
 
@@ -56,9 +56,7 @@ function isMaterial(value: Raw): value is Raw & MaterialMessage {
     isRaw(value['objects']) &&
     everyMember(value['secrets'], isEntry) &&
     everyMember(value['configMaps'], isEntry) &&
-    Array.isArray(value['held']) &&
-    value['held'].every(isHeld) &&
-    (value['judged'] === undefined || everyMember(value['judged'], isJudged))
+    (value['gate'] === undefined || isGate(value['gate']))
   );
 }
 
@@ -69,15 +67,8 @@ const isEntry = (entry: unknown): boolean =>
     (entry['allowedHosts'] === undefined ||
       (Array.isArray(entry['allowedHosts']) && entry['allowedHosts'].every(isText))));
 
-const isHeld = (held: unknown): held is HeldObject =>
-  isRaw(held) &&
-  isText(held['kind']) &&
-  isText(held['namespace']) &&
-  isText(held['name']) &&
-  isCount(held['generation']) &&
-  'use' in held;
-
-const isJudged = (judged: unknown): boolean => isRaw(judged) && isText(judged['uid']) && isCount(judged['generation']);
+const isGate = (gate: unknown): boolean =>
+  isRaw(gate) && (gate['policies'] === null || (Array.isArray(gate['policies']) && gate['policies'].every(isRaw)));
 
 const REASONS: readonly Bye['reason'][] = ['Stopping', 'Rebalance', 'Replaced', 'ProtocolError', 'MaterialTooLarge'];
 

@@ -42,16 +42,27 @@ const DEFAULT_ERRORS: ErrorsPlan = {
   overrides: new Map(),
 };
 
+/** What the tests of one namespace run against, compiled once. */
+export const compileForTests = (resources: Resources, namespace: string): readonly Candidate[] =>
+  listListeners(resources, listWorkloads(resources.objects, { namespace }));
+
+export interface RunOptions {
+  /** As compileForTests answers for the test's namespace; default: compiled for this test. */
+  readonly listeners?: readonly Candidate[];
+  /** Awaited before each case; what it throws ends the run. */
+  readonly breathe?: () => Promise<void>;
+}
+
 /** `now`: milliseconds since the epoch, for cases that name no time. Never throws. */
 export async function runPolicyTest(
   test: PolicyTest,
   resources: Resources,
   now: number,
+  { listeners = compileForTests(resources, test.meta.namespace), breathe }: RunOptions = {},
 ): Promise<readonly CaseResult[]> {
-  const workloads = listWorkloads(resources.objects, { namespace: test.meta.namespace });
-  const listeners = listListeners(resources, workloads);
   const results: CaseResult[] = [];
   for (const [index, testCase] of test.spec.cases.entries()) {
+    await breathe?.();
     results.push({ index, ...(await runCase(testCase, { test, resources, listeners, now })) });
   }
   return results;

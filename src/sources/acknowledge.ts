@@ -1,7 +1,8 @@
 /** What became of each object that concerns the pod, for the controller. Pure. */
 import { BOUNDS, type AcknowledgedObject } from '../material/protocol.ts';
 import type { Violation } from '../api/violation.ts';
-import type { Draft, DraftedObject } from './draft.ts';
+import type { Draft } from './draft.ts';
+import type { DraftedObject } from './gate.ts';
 import type { Outcome } from './source.ts';
 
 /** Objects that concern the pod: what its policies are and name, and what cannot be read well enough to say that it does not. */

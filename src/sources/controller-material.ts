@@ -1,10 +1,9 @@
 /** The controller’s message as material: bytes by name, objects of other namespaces, what a gate holds back. */
 import { KINDS, type KindName } from '../api/kinds/index.ts';
-import { identify } from '../policy/inventory.ts';
-import { objectKey, type ObjectKey } from '../api/object.ts';
+import type { ObjectKey } from '../api/object.ts';
 import { isKind } from '../api/parse.ts';
 import type { Material } from '../material/material.ts';
-import type { HeldObject, MaterialMessage } from '../material/protocol.ts';
+import type { MaterialMessage } from '../material/protocol.ts';
 import { createMaterial, type Data } from './manifest-material.ts';
 import { readManifest, type WatchedObject } from './watched-object.ts';
 
@@ -18,15 +17,13 @@ export interface ControllerMaterial {
   readonly secretHosts: ReadonlyMap<ObjectKey, readonly string[]>;
   /** Objects of other namespaces, by kind. */
   readonly foreign: ReadonlyMap<KindName, readonly WatchedObject[]>;
-  /** By `AuthPolicy shop/fleet`. */
-  readonly held: ReadonlyMap<string, HeldObject>;
-  /** Whether the gates of the namespace have spoken on that generation, or there is none. */
-  isJudged(object: { readonly id: string; readonly uid: string; readonly generation: number }): boolean;
+  /** What takes the place of the namespace's AuthPolicies; null: none passed yet. Absent: no gate. */
+  readonly gate?: { readonly policies: readonly WatchedObject[] | null };
 }
 
 /** `namespace`: the pod’s own, whose objects come from the API server alone. */
 export function readMaterial(message: MaterialMessage | undefined, namespace: string): ControllerMaterial {
-  const { secrets = {}, configMaps = {}, objects = {}, held = [] } = message ?? {};
+  const { secrets = {}, configMaps = {}, objects = {}, gate } = message ?? {};
   return {
     message,
     has: (kind, key) => Object.hasOwn(kind === 'Secret' ? secrets : kind === 'ConfigMap' ? configMaps : objects, key),
@@ -38,18 +35,19 @@ export function readMaterial(message: MaterialMessage | undefined, namespace: st
       ),
     ),
     foreign: sortForeign(Object.values(objects), namespace),
-    // The gate holds back policies of the pod’s namespace and nothing else (api.md, PolicyTest).
-    held: new Map(
-      held
-        .filter(({ kind, namespace: of }) => kind === 'AuthPolicy' && of === namespace)
-        .map(object => [identify({ kind: object.kind, key: objectKey(object.namespace, object.name) }), object]),
-    ),
-    isJudged({ id, uid, generation }) {
-      if (message?.judged === undefined) return true;
-      const judged = Object.hasOwn(message.judged, id) ? message.judged[id] : undefined;
-      return judged?.uid === uid && judged.generation >= generation;
-    },
+    ...(gate === undefined ? {} : { gate: { policies: readGated(gate.policies, namespace) } }),
   };
+}
+
+export function withoutGate(material: ControllerMaterial): ControllerMaterial {
+  const { message, secrets, configMaps, secretHosts, foreign } = material;
+  return { message, has: (kind, key) => material.has(kind, key), secrets, configMaps, secretHosts, foreign };
+}
+
+/** The gate holds back policies of the pod’s namespace and nothing else (api.md, PolicyTest). */
+function readGated(policies: readonly unknown[] | null, namespace: string): readonly WatchedObject[] | null {
+  const read = policies?.flatMap(policy => readManifest('AuthPolicy', policy) ?? []);
+  return read?.filter(({ metadata }) => metadata.namespace === namespace) ?? null;
 }
 
 type Entries = Readonly<Record<string, { readonly data: Readonly<Record<string, string>> } | null>>;

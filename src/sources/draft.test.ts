@@ -13,52 +13,60 @@ const policy = (generation: number, uid = 'one') => ({
   spec: { request: [] },
 });
 
-function draft(drafter: Drafter, generation: number, changes: Partial<MaterialMessage>, uid?: string): Draft {
+function draft(drafter: Drafter, own: readonly unknown[], changes: Partial<MaterialMessage>, inForce?: Draft): Draft {
   const collection = createObjectCollection();
-  const watched = readManifest('AuthPolicy', policy(generation, uid));
-  assert.ok(watched);
-  collection.set('AuthPolicy', [watched]);
+  collection.set(
+    'AuthPolicy',
+    own.flatMap(one => readManifest('AuthPolicy', one) ?? []),
+  );
   const message: MaterialMessage = {
-    ...{ type: 'material', hash: 'h', namespaceLabels: {}, objects: {}, secrets: {}, configMaps: {}, held: [] },
+    ...{ type: 'material', hash: 'h', namespaceLabels: {}, objects: {}, secrets: {}, configMaps: {} },
     ...changes,
   };
   const material = readMaterial(message, 'shop');
-  return drafter.draft({ own: collection.list(), material, namespace: 'shop', labels: {} });
+  return drafter.draft({ own: collection.list(), material, namespace: 'shop', labels: {}, inForce });
 }
-const judged = (generation: number, uid = 'one') => ({ judged: { 'AuthPolicy shop/p': { uid, generation } } });
+const passed = (...policies: readonly unknown[]) => ({ gate: { policies } });
+const NEVER = { gate: { policies: null } };
 const used = ({ objects }: Draft) => objects.map(({ meta }) => meta.generation);
+const held = ({ collected }: Draft) => collected.map(one => one.held);
 
 describe('gates', () => {
   test('without one the newest generation is used', () => {
-    assert.deepEqual(used(draft(createDrafter(), 7, {})), [7]);
+    assert.deepEqual(used(draft(createDrafter(), [policy(7)], {})), [7]);
   });
 
-  test('a generation on which the gates have spoken is used, a newer one waits for them and the last one stays', () => {
+  test('what passed is used, a newer generation waits, and is used when it passed', () => {
     const drafter = createDrafter();
-    assert.deepEqual(used(draft(drafter, 7, judged(7))), [7]);
-    const waiting = draft(drafter, 8, judged(7));
-    assert.deepEqual([used(waiting), waiting.missing], [[7], []]);
-    assert.ok(waiting.collected.every(({ held }) => held));
-    assert.deepEqual(used(draft(drafter, 8, judged(8))), [8]);
+    const first = draft(drafter, [policy(7)], passed(policy(7)));
+    assert.deepEqual([used(first), held(first)], [[7], [false]]);
+    const waiting = draft(drafter, [policy(8)], passed(policy(7)));
+    assert.deepEqual([used(waiting), held(waiting)], [[7], [true]]);
+    assert.deepEqual(used(draft(drafter, [policy(8)], passed(policy(8)))), [8]);
   });
 
-  test('a new policy waits, and is not taken as absent', () => {
-    const { missing } = draft(createDrafter(), 1, { judged: {} });
-    assert.deepEqual(missing, ['the verdict of policy tests on AuthPolicy shop/p']);
+  test('a new policy waits beside a set that passed, and a deleted one stays', () => {
+    assert.deepEqual(used(draft(createDrafter(), [policy(1)], passed())), []);
+    const deleted = draft(createDrafter(), [], passed(policy(7)));
+    assert.deepEqual([used(deleted), held(deleted)], [[7], [true]]);
   });
 
-  test('another object of that name is another', () => {
+  test('another object of that name waits', () => {
+    assert.deepEqual(used(draft(createDrafter(), [policy(1, 'two')], passed(policy(7)))), [7]);
+  });
+
+  test('S6: where nothing passed, what is in force stays, and what is not is refused', () => {
     const drafter = createDrafter();
-    draft(drafter, 7, judged(7));
-    assert.equal(draft(drafter, 1, judged(7), 'two').missing.length, 1);
-    assert.deepEqual(used(draft(drafter, 1, judged(1, 'two'), 'two')), [1]);
+    const before = draft(drafter, [policy(7)], {});
+    const kept = draft(drafter, [policy(8)], NEVER, before);
+    assert.deepEqual([used(kept), held(kept), kept.invalid], [[7], [true], []]);
+    const refused = draft(createDrafter(), [policy(8)], NEVER);
+    assert.deepEqual([used(refused), refused.invalid.map(({ name }) => name)], [[], ['p']]);
   });
 
-  test('what is held back gives way to what passed, or to nothing', () => {
-    const drafter = createDrafter();
-    const held = (use: unknown) => [{ kind: 'AuthPolicy', namespace: 'shop', name: 'p', generation: 8, use }];
-    assert.deepEqual(used(draft(drafter, 8, { ...judged(8), held: held(policy(5)) })), [5]);
-    assert.deepEqual(used(draft(drafter, 8, { ...judged(8), held: held(null) })), []);
-    assert.deepEqual(used(draft(drafter, 9, { ...judged(9), held: held(policy(5)) })), [9]);
+  test('what passed and cannot be parsed here is refused, not replaced by what did not pass', () => {
+    const newer = { ...policy(7), spec: { request: [{ name: 'x', fromTheFuture: {} }] } };
+    const { objects, invalid } = draft(createDrafter(), [policy(8)], passed(newer));
+    assert.deepEqual([objects, invalid.map(({ name }) => name)], [[], ['p']]);
   });
 });

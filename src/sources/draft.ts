@@ -1,19 +1,12 @@
 /** Everything that a source in the cluster knows at one moment, put together; pure. */
 import type { KindName, SallyportObject } from '../api/kinds/index.ts';
-import { objectKey, type InvalidObject } from '../api/object.ts';
+import type { InvalidObject } from '../api/object.ts';
 import type { Violation } from '../api/violation.ts';
 import { listMissing, listNamed, type NamedMaterial } from '../material/named.ts';
-import type { HeldObject } from '../material/protocol.ts';
-import { identify } from '../policy/inventory.ts';
+import { applyGate, takeNewest, type DraftedObject } from './gate.ts';
 import { canonicalize, digest } from './canonical.ts';
 import type { ControllerMaterial } from './controller-material.ts';
-import {
-  createObjectCollection,
-  type CollectedObject,
-  type ObjectCollection,
-  type UsableObject,
-} from './object-collection.ts';
-import { readManifest } from './watched-object.ts';
+import { createObjectCollection, type CollectedObject, type ObjectCollection } from './object-collection.ts';
 
 export interface Draft {
   readonly objects: readonly SallyportObject[];
@@ -31,18 +24,13 @@ export interface Draft {
   readonly hash: string;
 }
 
-export interface DraftedObject extends CollectedObject {
-  /** Of another namespace: it came with the material. */
-  readonly foreign: boolean;
-  /** A gate holds the newest generation back. */
-  readonly held: boolean;
-}
-
 export interface DraftInput {
   readonly own: readonly CollectedObject[];
   readonly material: ControllerMaterial;
   readonly namespace: string;
   readonly labels: Readonly<Record<string, string>>;
+  /** What is in force now. */
+  readonly inForce?: Draft | undefined;
 }
 
 export interface Drafter {
@@ -54,24 +42,16 @@ export function createDrafter(): Drafter {
   const foreign = createObjectCollection();
   const gated = createObjectCollection();
   let seen: ControllerMaterial | undefined;
-  /** What was used of each policy, by its identity: it stays until the gates have spoken on the next generation. */
-  let last: ReadonlyMap<string, DraftedObject> = new Map();
   return {
-    draft({ own, material, namespace, labels }) {
+    draft({ own, material, namespace, labels, inForce }) {
       if (seen !== material) takeMaterial(foreign, gated, material);
       seen = material;
-      const standIns = new Map(gated.list().map(object => [object.id, object.use]));
-      const waiting = own.filter(object => object.kind === 'AuthPolicy' && !material.isJudged(object));
-      const isWaiting = new Set(waiting);
       const collected = [
-        ...own.map(object =>
-          isWaiting.has(object)
-            ? keepLast(object, last.get(object.id))
-            : applyGate(object, material.held.get(object.id), standIns),
-        ),
+        ...(material.gate === undefined
+          ? own.map(takeNewest)
+          : applyGate(own, material.gate.policies === null ? undefined : gated.list(), inForce)),
         ...foreign.list().map(object => ({ ...object, foreign: true, held: false })),
-      ].filter(object => object !== undefined);
-      last = new Map(collected.flatMap(object => (object.kind === 'AuthPolicy' ? [[object.id, object]] : [])));
+      ];
       const objects = collected.flatMap(({ use }) => use?.object ?? []);
       const namespaceLabels = material.message?.namespaceLabels;
       const named = listNamed(objects, { namespace, namespaceLabels, labels });
@@ -81,10 +61,7 @@ export function createDrafter(): Drafter {
         violations: collected.flatMap(({ violations }) => violations),
         kept: collected.filter(({ refused, use }) => refused && use !== undefined).map(({ id }) => id),
         named,
-        missing: [
-          ...listMissing(named, (kind, key) => material.has(kind, key)),
-          ...waiting.filter(({ id }) => !last.has(id)).map(({ id }) => `the verdict of policy tests on ${id}`),
-        ],
+        missing: listMissing(named, (kind, key) => material.has(kind, key)),
         collected,
         labels,
         namespaceLabels,
@@ -97,32 +74,11 @@ export function createDrafter(): Drafter {
 function takeMaterial(
   foreign: ObjectCollection,
   gated: ObjectCollection,
-  { foreign: sorted, held }: ControllerMaterial,
+  { foreign: sorted, gate }: ControllerMaterial,
 ) {
   const kinds = new Set<KindName>([...sorted.keys(), ...foreign.list().map(({ kind }) => kind)]);
   for (const kind of kinds) foreign.set(kind, sorted.get(kind) ?? []);
-  gated.set(
-    'AuthPolicy',
-    [...held.values()].flatMap(({ use }) => readManifest('AuthPolicy', use) ?? []),
-  );
-}
-
-/** Undefined: it is new. Another object of that name is another. */
-function keepLast(object: CollectedObject, before: DraftedObject | undefined): DraftedObject | undefined {
-  if (before?.uid !== object.uid || before.use === undefined) return undefined;
-  return { ...object, use: before.use, foreign: false, held: true };
-}
-
-/** Undefined: no generation of it has passed its tests yet, so it is as if absent. */
-function applyGate(
-  object: CollectedObject,
-  gate: HeldObject | undefined,
-  standIns: ReadonlyMap<string, UsableObject | undefined>,
-): DraftedObject | undefined {
-  // A newer generation than the one that is held back is not held back.
-  if (gate?.generation !== object.generation) return { ...object, foreign: false, held: false };
-  const use = standIns.get(identify({ kind: gate.kind, key: objectKey(gate.namespace, gate.name) }));
-  return use === undefined ? undefined : { ...object, use, foreign: false, held: true };
+  gated.set('AuthPolicy', gate?.policies ?? []);
 }
 
 function hashDraft(

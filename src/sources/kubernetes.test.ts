@@ -41,7 +41,6 @@ const material = (changes: Partial<MaterialMessage> = {}): MaterialMessage => ({
   objects: {},
   secrets: {},
   configMaps: {},
-  held: [],
   ...changes,
 });
 const APIM = { 'shop/apim': { type: 'kubernetes.io/tls', data: { 'tls.crt': 'Y2VydA==', 'tls.key': 'a2V5' } } };
@@ -265,20 +264,75 @@ describe('the source kubernetes', { timeout: 20_000 }, () => {
     await scene.until(r => r.material.secret('shop/apim') === undefined);
   });
 
-  it('holds back the generation that a gate names, and no newer one', async context => {
-    const server = await openObjectServer(context);
-    server.put(POLICIES, policy('one', 1));
-    server.put(POLICIES, policy('one', 2));
-    server.put(POLICIES, policy('new', 1));
-    const { source, until } = await open(context, server, { graceMs: 0 });
-    const one = { kind: 'AuthPolicy', namespace: 'shop', name: 'one', generation: 2 };
-    const use = { ...policy('one', 1), metadata: { name: 'one', namespace: 'shop', generation: 1 } };
-    const fresh = { kind: 'AuthPolicy', namespace: 'shop', name: 'new', generation: 1, use: null };
-    const elsewhere = { kind: 'ClusterAuthPolicy', namespace: '', name: 'base', generation: 1, use: null };
-    source.takeMaterial(material({ held: [{ ...one, use }, fresh, elsewhere] }));
-    await until(r => names(r).join() === 'AuthPolicy shop/one@1');
-    server.put(POLICIES, policy('one', 3));
-    await until(r => names(r).join() === 'AuthPolicy shop/one@3');
+  describe('a gate', () => {
+    const passed = (name: string, calls: number, generation: number) => ({
+      ...policy(name, calls),
+      metadata: { name, namespace: 'shop', uid: `${POLICIES}/${name}#0`, generation },
+    });
+    const refused = (resources: Resources): string[] => resources.invalid.map(({ kind, name }) => `${kind} ${name}`);
+
+    it('puts what passed last in the place of newer generations and new objects, until they pass', async context => {
+      const server = await openObjectServer(context);
+      server.put(POLICIES, policy('one', 1));
+      server.put(POLICIES, policy('one', 2));
+      server.put(POLICIES, policy('new', 1));
+      const { source, until } = await open(context, server, { graceMs: 0 });
+      const elsewhere = make('ClusterAuthPolicy', 'base', { request: [] });
+      source.takeMaterial(material({ gate: { policies: [passed('one', 1, 1), elsewhere] } }));
+      await until(r => names(r).join() === 'AuthPolicy shop/one@1');
+      await eventually(() => source.acknowledgement().objects.every(({ state }) => state === 'Kept'));
+      server.put(POLICIES, policy('one', 3));
+      server.put(CLUSTER_POLICIES, elsewhere);
+      await until(r => names(r).join() === 'AuthPolicy shop/one@1,ClusterAuthPolicy base@1');
+      source.takeMaterial(material({ gate: { policies: [passed('one', 3, 3), passed('new', 1, 1)] } }));
+      await until(r => names(r).join() === 'AuthPolicy shop/new@1,AuthPolicy shop/one@3,ClusterAuthPolicy base@1');
+    });
+
+    it('holds a deletion back, and lets it pass', async context => {
+      const server = await openObjectServer(context);
+      server.put(POLICIES, policy('one', 1));
+      const { source, until } = await open(context, server);
+      source.takeMaterial(material({ gate: { policies: [passed('one', 1, 1)] } }));
+      await until(r => r.namespaces.size === 1);
+      server.remove(POLICIES, 'one');
+      server.put(CLUSTER_POLICIES, make('ClusterAuthPolicy', 'base', { request: [] }));
+      await until(r => names(r).join() === 'AuthPolicy shop/one@1,ClusterAuthPolicy base@1');
+      source.takeMaterial(material({ gate: { policies: [] } }));
+      await until(r => names(r).join() === 'ClusterAuthPolicy base@1');
+    });
+
+    it('S6: where nothing passed yet, keeps what is in force and refuses what is not', async context => {
+      const server = await openObjectServer(context);
+      server.put(POLICIES, policy('one', 1));
+      const { source, until } = await open(context, server);
+      source.takeMaterial(material());
+      await until(r => r.namespaces.size === 1);
+      source.takeMaterial(material({ gate: { policies: null } }));
+      server.put(POLICIES, policy('one', 2));
+      server.put(POLICIES, policy('new', 1));
+      const resources = await until(r => r.invalid.length > 0);
+      assert.deepEqual(names(resources), ['AuthPolicy shop/one@1']);
+      assert.deepEqual(refused(resources), ['AuthPolicy new']);
+      source.takeMaterial(material());
+      await until(r => names(r).join() === 'AuthPolicy shop/new@1,AuthPolicy shop/one@2');
+    });
+
+    it('a restart of a sidecar does not turn what never passed into what is in force', async context => {
+      const { store } = await makeStore(context);
+      const server = await openObjectServer(context);
+      server.put(POLICIES, policy('one', 1));
+      const first = await open(context, server, { store });
+      first.source.takeMaterial(material({ gate: { policies: null } }));
+      await first.until(r => refused(r).join() === 'AuthPolicy one');
+      await first.source.stop();
+      server.fail(503);
+      const second = await open(context, server, { store, graceMs: 10 });
+      assert.deepEqual(refused(await second.until(() => true)), ['AuthPolicy one']);
+      server.fail(undefined);
+      second.source.takeMaterial(material({ gate: { policies: [passed('one', 1, 1)] } }));
+      await second.until(r => names(r).join() === 'AuthPolicy shop/one@1');
+      await second.source.stop();
+    });
   });
 
   it('takes objects of other namespaces from the controller, and none of its own', async context => {

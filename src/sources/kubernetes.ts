@@ -7,7 +7,7 @@ import type { Timings } from '../kube/follower.ts';
 import type { AcknowledgedObject, MaterialMessage } from '../material/protocol.ts';
 import type { Log, Metrics } from '../telemetry/telemetry.ts';
 import { acknowledgeObjects } from './acknowledge.ts';
-import { mergeData, readMaterial, type MaterialData } from './controller-material.ts';
+import { mergeData, readMaterial, withoutGate, type MaterialData } from './controller-material.ts';
 import { createDrafter, type Draft } from './draft.ts';
 import { createKindWatches, KIND_NAMES, type KindStatus } from './kind-watches.ts';
 import { createObjectCollection } from './object-collection.ts';
@@ -96,6 +96,8 @@ export function createKubernetesSource(options: KubernetesSourceOptions): Kubern
   let graceOver = false;
   let onChange: ((resources: Resources) => Outcome | undefined) | undefined;
   let inForce: InForce | undefined;
+  /** What an earlier process had in force. */
+  let recalled: Draft | undefined;
   let missing: readonly string[] = [];
   let timer: NodeJS.Timeout | undefined;
   let grace: NodeJS.Timeout | undefined;
@@ -127,7 +129,8 @@ export function createKubernetesSource(options: KubernetesSourceOptions): Kubern
     if (!isComplete() || podLabels === undefined) return;
     const startedAt = clock();
     const material = received ?? (graceOver ? savedMaterial() : undefined) ?? nothing;
-    const draft = drafter.draft({ own: collection.list(), material, namespace, labels: podLabels });
+    const before = inForce?.draft ?? recalled;
+    const draft = drafter.draft({ own: collection.list(), material, namespace, labels: podLabels, inForce: before });
     ({ missing } = draft);
     if (missing.length === 0 || isPatienceOver()) publish(draft, material);
     idleUntil = clock() + Math.min(5000, (clock() - startedAt) * 4);
@@ -156,9 +159,10 @@ export function createKubernetesSource(options: KubernetesSourceOptions): Kubern
     // An object whose newest generation cannot be compiled has an older one in force: the compiler must know it again.
     const own = createObjectCollection();
     for (const kind of KIND_NAMES) own.set(kind, listSaved(saved, kind, 'good'));
-    const material = savedMaterial() ?? nothing;
-    const draft = createDrafter().draft({ own: own.list(), material, namespace, labels: saved.labels });
-    onChange?.({ ...toResources(draft, material, namespace), rehearsal: true });
+    // What was saved as good was in force: no gate is asked again.
+    const material = withoutGate(savedMaterial() ?? nothing);
+    recalled = createDrafter().draft({ own: own.list(), material, namespace, labels: saved.labels });
+    onChange?.({ ...toResources(recalled, material, namespace), rehearsal: true });
   }
 
   function endGrace(): void {

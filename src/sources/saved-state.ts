@@ -16,8 +16,8 @@ export interface SavedObject {
   readonly kind: KindName;
   /** As the API server last had it. */
   readonly newest: string;
-  /** What stood in for it, where that was older; absent: the newest was in force, or nothing was. */
-  readonly good?: string;
+  /** What stood in for it, where that was older; absent: the newest was in force; null: nothing was. */
+  readonly good?: string | null;
 }
 
 export interface SavedState {
@@ -72,7 +72,8 @@ function readState(value: unknown): SavedState | undefined {
 function readObject(value: unknown): SavedObject | undefined {
   if (!isRecord(value)) return undefined;
   const { kind, newest, good } = value;
-  if (!isKind(kind) || !isManifest(kind, newest) || !(good === undefined || isManifest(kind, good))) return undefined;
+  if (!isKind(kind) || !isManifest(kind, newest) || !(good === undefined || good === null || isManifest(kind, good)))
+    return undefined;
   return { kind, newest, ...(good === undefined ? {} : { good }) };
 }
 
@@ -97,7 +98,9 @@ function readMaterial(value: unknown): MaterialMessage | undefined {
 export function listSaved(state: SavedState, kind: KindName, which: 'newest' | 'good'): readonly WatchedObject[] {
   return state.objects.flatMap(saved => {
     if (saved.kind !== kind) return [];
-    const text = which === 'good' ? (saved.good ?? saved.newest) : saved.newest;
+    const { newest, good = newest } = saved;
+    const text = which === 'good' ? good : newest;
+    if (text === null) return [];
     const parsed: unknown = JSON.parse(text);
     return readManifest(kind, parsed) ?? [];
   });

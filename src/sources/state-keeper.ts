@@ -55,7 +55,7 @@ export function createStateKeeper(store: StateStore | undefined, clock: () => nu
         const last = kept.has(id) ? good.get(id) : use?.manifest;
         if (last !== undefined) inForce.set(id, last);
         if (foreign) continue;
-        objects.push({ kind, newest: manifest, ...(last === undefined || last === manifest ? {} : { good: last }) });
+        objects.push({ kind, newest: manifest, ...(last === manifest ? {} : { good: last ?? null }) });
       }
       good = inForce;
       const { hash, labels } = draft;

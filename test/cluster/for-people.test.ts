@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { NO_TESTS } from '../../src/controller/test-judgement.ts';
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -192,11 +193,12 @@ async function writeStatus(client: KubeClient): Promise<void> {
   const context = {
     states,
     heldBy: new Map<string, string>(),
-    tests: new Map(),
+    tests: NO_TESTS,
+    describeGate: () => undefined,
     mesh: { trustDomain: 'cluster.local', ca },
   };
   const clusterInput = { objects: objects.filter(({ namespace }) => namespace === ''), data, requireLabel: false };
-  const shares = new Map([['shop', shareOfClusterPolicies(facts, states)]]);
+  const shares = new Map([['shop', shareOfClusterPolicies(facts, context)]]);
   const statuses = [
     ...describeNamespace(facts, context),
     ...describeCluster(clusterInput, examineCluster(clusterInput), { shares }),

@@ -428,7 +428,8 @@ export const deviceAuthServiceSpec = object(
           attempts: defaulted(integer({ minimum: 0, maximum: 3, description: 'Further calls after the first.' }), 1),
           on: defaulted(
             list(enumeration(['connect']), {
-              description: 'What is tried again: connect, a connection that could not be made.',
+              description:
+                'What is tried again: connect, a connection that could not be made. Write the name in quotes, "on": kubectl reads YAML 1.1, where it is the word for true.',
               minItems: 1,
               maxItems: 1,
             }),
