@@ -271,6 +271,73 @@ describe('Sallyport, installed', { skip: skipWithout('images'), timeout: 400_000
     });
   });
 
+  describe('withstands whoever may write', () => {
+    const refuse = async (args: readonly string[], why: RegExp, stdin = ''): Promise<void> => {
+      const { code, stderr } = await node.kubectl(args, stdin);
+      assert.notEqual(code, 0, args.join(' '));
+      assert.match(stderr, why);
+    };
+
+    test('an Api of another namespace for pods of the same labels: they are none of its business', async () => {
+      await node.apply(render([openApi('fleet', 8443)]));
+      await node.waitFor('the status of the Api', async () => {
+        const { stdout } = await node.kubectl([
+          '-n',
+          ZOO,
+          'get',
+          'api',
+          'fleet',
+          '-o',
+          'jsonpath={.status.conditions}',
+        ]);
+        return stdout.includes('Accepted');
+      });
+      const nobody = scene.request({ path: '/v1/devices/robot-7' });
+      assert.equal((await clients.ask(nobody)).status, 401);
+      const across = { ...SALLYPORT, kind: 'AuthPolicy', metadata: { name: 'across', namespace: ZOO } };
+      const spec = { targetRefs: [{ kind: 'Api', name: 'fleet', namespace: SHOP }], request: [] };
+      await refuse(['apply', '-f', '-'], /unknown field.*namespace/, JSON.stringify({ ...across, spec }));
+    });
+
+    test('Secrets of its own or another namespace by the service account of a protected pod', async () => {
+      for (const namespace of [SHOP, ZOO, SYSTEM]) {
+        const asPod = ['--as', `system:serviceaccount:${ZOO}:default`, '-n', namespace];
+        const { stdout } = await node.kubectl(['auth', 'can-i', 'get', 'secrets', ...asPod]);
+        assert.equal(stdout.trim(), 'no', namespace);
+      }
+    });
+
+    test('a policy whose Secret stands in another namespace: there is no way to say so, and its own is looked for', async () => {
+      const object = { ...SALLYPORT, kind: 'BackendCredential', metadata: { name: 'thief', namespace: ZOO } };
+      const spec = {
+        apiKey: {
+          header: 'x-key',
+          valueFrom: { secretKeyRef: { name: 'fleet-tls', namespace: SHOP, key: 'tls.key' } },
+        },
+      };
+      await refuse(['apply', '-f', '-'], /unknown field/, JSON.stringify({ ...object, spec }));
+    });
+
+    test('a pod that runs: its sidecar, its label and its volumes stay as they are', async () => {
+      const [pod] = await listPods(node, SHOP, 'fleet');
+      const { name } = (pod ?? fail()).metadata;
+      const patch = (body: unknown, ...more: readonly string[]) => [
+        ...['-n', SHOP, 'patch', 'pod', name, ...more, '--type=strategic', '-p', JSON.stringify(body)],
+      ];
+      const image = { spec: { initContainers: [{ name: 'sallyport', image: 'localhost/app:test' }] } };
+      await refuse(patch(image), /cannot be changed in a pod that runs/);
+      const label = { metadata: { labels: { 'sallyport.dev/inject': null } } };
+      await refuse(patch(label), /label sallyport.dev\/inject cannot be changed/);
+      const spy = (more: object) => ({
+        spec: { ephemeralContainers: [{ name: 'spy', image: 'localhost/app:test', ...more }] },
+      });
+      const ephemeral = '--subresource=ephemeralcontainers';
+      const tokens = spy({ volumeMounts: [{ name: 'sallyport-tokens', mountPath: '/stolen' }] });
+      await refuse(patch(tokens, ephemeral), /volume that belongs to the sidecar alone/);
+      await refuse(patch(spy({ targetContainerName: 'sallyport' }), ephemeral), /share the processes of the sidecar/);
+    });
+  });
+
   test('is gone without a trace in policies when it is uninstalled, and comes back to them', async () => {
     const { code, stderr } = await node.helm(['uninstall', RELEASE, '-n', SYSTEM, '--wait']);
     assert.equal(code, 0, stderr);
@@ -290,6 +357,8 @@ describe('Sallyport, installed', { skip: skipWithout('images'), timeout: 400_000
     );
   });
 });
+
+const SALLYPORT = { apiVersion: 'sallyport.dev/v1alpha1' };
 
 function fail(): never {
   throw new Error('there is no such pod');
