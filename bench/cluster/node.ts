@@ -22,7 +22,7 @@ import { locateSocket } from '../../test/cluster/support/node-daemons.ts';
 import { openNode } from '../../test/cluster/support/node.ts';
 
 const MIB = 2 ** 20;
-const STARTS = 10;
+const STARTS = 6;
 const PLAIN = 'plain';
 const changes = Number(process.argv[2] ?? 50);
 const policies = Number(process.argv[3] ?? 1000);

@@ -22,6 +22,7 @@ import type { Manifest } from '../support/manifests.ts';
 const say = (line: string): void => console.log(line);
 /** A second namespace that is opted in. */
 const ZOO = 'zoo';
+const STRICT = 'strict';
 const WITHIN_MS = 60_000;
 
 describe('Sallyport, installed', { skip: skipWithout('images'), timeout: 400_000 }, () => {
@@ -157,6 +158,34 @@ describe('Sallyport, installed', { skip: skipWithout('images'), timeout: 400_000
       assert.equal(await ask('local'), 200);
       assert.equal(await ask('private'), 502);
     });
+  });
+
+  test('protects a pod of a restricted namespace, where nothing can be intercepted', async () => {
+    await node.createNamespace(STRICT, {
+      'sallyport.dev/inject': 'enabled',
+      'pod-security.kubernetes.io/enforce': 'restricted',
+    });
+    const about = { namespace: STRICT, name: 'strict', env: { PORTS: '8080', HOST: '127.0.0.1' } };
+    const securityContext = {
+      ...{ runAsNonRoot: true, allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } },
+      seccompProfile: { type: 'RuntimeDefault' },
+    };
+    const closed = openApi('strict', 8080, { app: { address: 'Loopback' } }, STRICT);
+    await node.apply(
+      render([
+        closed,
+        describeOwner('Deployment', {
+          ...about,
+          container: { securityContext },
+          annotations: { 'sallyport.dev/interception': 'explicit' },
+        }),
+      ]),
+    );
+    const [pod] = await waitForPods(node, STRICT, 'strict');
+    for (const address of addressesOf(pod ?? fail())) {
+      const ask = { address, port: 8080, path: '/', headers: { host: 'zoo.example' } };
+      assert.ok((await clients.observe(ask, 200, '"to":"127.0.0.1 8080"')).seen, address);
+    }
   });
 
   describe('lets the kubelet in', () => {
@@ -365,9 +394,9 @@ function fail(): never {
 }
 
 /** An Api that lets everybody in. */
-function openApi(name: string, port: number, more: Readonly<Record<string, unknown>> = {}): Manifest {
+function openApi(name: string, port: number, more: Readonly<Record<string, unknown>> = {}, namespace = ZOO): Manifest {
   const object = (kind: string, spec: unknown): Manifest => ({
-    ...{ apiVersion: 'sallyport.dev/v1alpha1', kind, metadata: { name, namespace: ZOO }, spec },
+    ...{ apiVersion: 'sallyport.dev/v1alpha1', kind, metadata: { name, namespace }, spec },
   });
   const api = object('Api', { podSelector: { matchLabels: { app: name } }, port, ...more });
   const policy = object('AuthPolicy', {

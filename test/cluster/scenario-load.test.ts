@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { requirePart } from '../../cluster/parts.ts';
 import { type Clients, type LoadReport, type LoadOptions, openClients } from './support/installation-clients.ts';
-import { addressesOf, isReady, listPods, type PodSeen, waitForPods } from './support/installation-pods.ts';
+import { addressesOf, isReady, killSidecar, listPods, type PodSeen, waitForPods } from './support/installation-pods.ts';
 import {
   describeColor,
   openScene,
@@ -175,14 +175,6 @@ describe('Sallyport under load', { skip: skipWithout('images'), timeout: 400_000
     assert.equal((await clients.ask(scene.request({ ...WEB, address }))).status, 200);
   });
 });
-
-async function killSidecar(node: ClusterNode, pod: PodSeen): Promise<void> {
-  const status = pod.status.initContainerStatuses?.find(({ name }) => name === 'sallyport');
-  const id = status?.containerID?.replace('containerd://', '') ?? '';
-  const ctr = [requirePart('ctr'), '--address', locateSocket(node.folder), '--namespace', 'k8s.io'];
-  const { code, stderr } = await node.execInNetns([...ctr, 'tasks', 'kill', '--signal', 'SIGKILL', id]);
-  assert.equal(code, 0, stderr);
-}
 
 /** Load before and after what happens. */
 const pause = (): Promise<void> => new Promise(resolve => setTimeout(resolve, 1000));

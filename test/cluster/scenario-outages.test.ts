@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 import { type Clients, type LoadOptions, type LoadReport, openClients } from './support/installation-clients.ts';
-import { addressesOf, listPods, waitForPods } from './support/installation-pods.ts';
+import { addressesOf, killSidecar, listPods, waitForPods } from './support/installation-pods.ts';
 import {
   copyMeshCa,
   describeColor,
@@ -134,6 +134,21 @@ describe('Sallyport with parts away', { skip: skipWithout('images'), timeout: 50
     });
     assertNoneFailed(report);
     await assertChangesTakeEffect('after-api-server');
+  });
+
+  test('the API server, and a sidecar dies meanwhile: it comes back with what it knew', async () => {
+    const [pod] = await waitForPods(node, SHOP, 'fleet', 2);
+    assert.ok(pod !== undefined);
+    const [address = ''] = addressesOf(pod);
+    await node.stopApiServer();
+    const load = await clients.load(scene.request({ path: WEB.path, address }), { expected: [401, 0, 503] });
+    await killSidecar(node, pod);
+    const dead = await clients.observe(scene.request({ ...WEB, address }), 0);
+    const alive = await clients.observe(scene.request({ ...WEB, address }), 200, '', 60_000);
+    assertNoneFailed(await load.stop());
+    assert.deepEqual([dead.seen, alive.seen], [true, true]);
+    await node.startApiServer();
+    await assertChangesTakeEffect('after-restart');
   });
 
   test('device-auth: web clients go on, devices get 503, and are let in when it is back', async () => {

@@ -1,5 +1,7 @@
 /** Pods of the tests' app, of every owner, and what became of them. */
+import { requirePart } from '../../../cluster/parts.ts';
 import type { Manifest } from '../../support/manifests.ts';
+import { locateSocket } from './node-daemons.ts';
 import type { ClusterNode } from './node.ts';
 
 export const APP_IMAGE = 'localhost/app:test';
@@ -123,4 +125,13 @@ export async function waitForPods(
     const logs = await node.kubectl([...about, 'logs', '-l', `app=${app}`, '--all-containers', '--tail', '15']);
     throw new Error([String(error), ...[pods, events, logs].map(({ stdout }) => stdout)].join('\n'), { cause: error });
   }
+}
+
+/** As the kernel would, out of memory. The kubelet starts it again. */
+export async function killSidecar(node: ClusterNode, pod: PodSeen): Promise<void> {
+  const status = pod.status.initContainerStatuses?.find(({ name }) => name === 'sallyport');
+  const id = status?.containerID?.replace('containerd://', '') ?? '';
+  const ctr = [requirePart('ctr'), '--address', locateSocket(node.folder), '--namespace', 'k8s.io'];
+  const { code, stderr } = await node.execInNetns([...ctr, 'tasks', 'kill', '--signal', 'SIGKILL', id]);
+  if (code !== 0) throw new Error(`the sidecar cannot be killed: ${stderr}`);
 }
