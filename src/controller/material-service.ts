@@ -26,6 +26,7 @@ import type { MaterialHub } from './material-hub.ts';
 import { openMaterialStream, STREAM_TIMINGS, type MaterialStream, type StreamTimings } from './material-stream.ts';
 import type { PodFacts } from './pods.ts';
 import { openReplicaStream } from './replica-stream.ts';
+import { readBody, readCertificateRequest } from './request-body.ts';
 
 /** A serving certificate that may change. */
 export interface ServingCertificate {
@@ -81,7 +82,6 @@ const refuse = (status: number, reason: string, problem: string): Answer => ({ s
 
 /** A session without a request, or whose request was refused, is not kept. */
 const IDLE_MS = 15_000;
-const BODY_MS = 10_000;
 const MOST_CONNECTIONS = 20_000;
 
 export function createMaterialService(options: MaterialServiceOptions): MaterialService {
@@ -160,7 +160,7 @@ export function createMaterialService(options: MaterialServiceOptions): Material
   }
 
   async function certify(stream: ServerHttp2Stream, pod: PodFacts): Promise<Answer> {
-    const request = readRequest(await readBody(stream, BOUNDS.certificateRequest));
+    const request = readCertificateRequest(await readBody(stream, BOUNDS.certificateRequest));
     if (request === undefined) return refuse(400, 'BadRequest', 'the body is no JSON object with csr');
     const issued = options.issue(request.csr, pod, request.credential);
     if (issued === undefined) return refuse(503, 'NotReady', 'there is no mesh CA yet');
@@ -248,37 +248,4 @@ export function createMaterialService(options: MaterialServiceOptions): Material
 function readPair(tls: ServingCertificate): { readonly cert: string; readonly key: string } {
   const { certificate, key } = tls.current();
   return { cert: certificate, key };
-}
-
-/** The whole body as text; undefined when it is too large, too slow or broken off. */
-function readBody(stream: ServerHttp2Stream, maxBytes: number): Promise<string | undefined> {
-  return new Promise(resolve => {
-    const chunks: Uint8Array[] = [];
-    let size = 0;
-    const finish = (text: string | undefined): void => {
-      clearTimeout(timer);
-      resolve(text);
-    };
-    const timer = setTimeout(() => finish(undefined), BODY_MS);
-    stream.on('data', (chunk: Uint8Array) => {
-      size += chunk.length;
-      if (size > maxBytes) finish(undefined);
-      else chunks.push(chunk);
-    });
-    stream.once('end', () => finish(Buffer.concat(chunks).toString('utf8')));
-    stream.once('close', () => finish(undefined));
-  });
-}
-
-function readRequest(text: string | undefined): { readonly csr: string; readonly credential?: string } | undefined {
-  try {
-    const value: unknown = JSON.parse(text ?? '');
-    if (typeof value !== 'object' || value === null || !('csr' in value) || typeof value.csr !== 'string') {
-      return undefined;
-    }
-    const credential = 'credential' in value && typeof value.credential === 'string' ? value.credential : undefined;
-    return { csr: value.csr, ...(credential === undefined ? {} : { credential }) };
-  } catch {
-    return undefined;
-  }
 }
