@@ -137,7 +137,7 @@ export function convertTemplate(text: string, conversion: Conversion): string {
   if (isExpression(text)) return `\${${convertCondition(text, conversion)}}`;
   if (/@\(/.test(text)) throw new NotConvertible('text around an expression');
   return text
-    .replaceAll('${', '$${')
+    .replaceAll('${', () => '$${')
     .replace(NAMED_VALUE, (_, name: string) => `\${vars.${bindNamedValue(conversion, name)}}`);
 }
 

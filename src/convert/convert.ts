@@ -2,7 +2,7 @@
 import { createConversion, type Conversion, type Note, type Plain, type PlainObject, type Step } from './conversion.ts';
 import { DocumentProblem, readPolicyDocument, type PolicyElement } from './policy-document.ts';
 import { renderSteps } from './flow-steps.ts';
-import { convertSteps } from './step-table.ts';
+import { convertSteps, denyInstead } from './step-table.ts';
 
 export interface ConvertOptions {
   /** Of the policy, and the beginning of the names of everything beside it. */
@@ -32,16 +32,17 @@ export function convertPolicy(source: string, options: ConvertOptions): Converte
   const { name, namespace } = options;
   const open = createConversion({ name, namespace, isCluster: isClusterScope(options) });
   const inbound = open('inbound');
-  const section = (name: string): PolicyElement | undefined =>
-    root.name === 'fragment'
-      ? name === 'inbound'
-        ? root
-        : undefined
-      : root.children.find(child => child.name === name);
-  noteUnknown(root, inbound);
-  const request = convertSteps(section('inbound')?.children ?? [], inbound);
-  convertSteps(section('backend')?.children ?? [], inbound).forEach(step => noteBackend(step, inbound));
-  const response = convertSteps(section('outbound')?.children ?? [], open('outbound'));
+  const sections = (name: string): readonly PolicyElement[] =>
+    root.name === 'fragment' ? (name === 'inbound' ? [root] : []) : root.children.filter(child => child.name === name);
+  const unknown = denyUnknown(root, inbound);
+  const request = [
+    ...unknown,
+    ...sections('inbound').flatMap(section => convertSection(section, inbound)),
+    ...sections('backend').flatMap(section => denyBackend(section, inbound)),
+  ];
+  const outbound = open('outbound');
+  const response = sections('outbound').flatMap(section => convertSteps(section.children, outbound));
+  const section = (name: string): PolicyElement | undefined => sections(name)[0];
   noteErrors(section('on-error'), inbound);
   const inherit = readInherit(section('inbound'), inbound);
   const policy = describePolicy(options, inbound, { request, response, inherit });
@@ -51,15 +52,32 @@ export function convertPolicy(source: string, options: ConvertOptions): Converte
   };
 }
 
-function noteUnknown(root: PolicyElement, conversion: Conversion): void {
-  if (root.name === 'fragment') return;
-  for (const child of root.children) {
-    if (!SECTIONS.includes(child.name)) conversion.note(child, 'not a section of a policy document', 'lost');
-  }
+/** Text where elements belong (CDATA too) may have been a policy: closed until somebody has looked. */
+function convertSection(section: PolicyElement, conversion: Conversion): readonly Step[] {
+  const steps = convertSteps(section.children, conversion);
+  if (section.text === '') return steps;
+  conversion.note(section, 'text between elements is not read: write it as elements, or remove it', 'lost');
+  return [denyInstead(section, conversion), ...steps];
 }
 
-const noteBackend = ({ name, line }: Step, conversion: Conversion): void =>
-  conversion.note({ line, name }, 'a step of the backend section: move it to the request part if it is meant', 'lost');
+/** What stands in no section that the gateway knows, a section in other letters included. */
+function denyUnknown(root: PolicyElement, conversion: Conversion): readonly Step[] {
+  if (root.name === 'fragment') return [];
+  return root.children
+    .filter(({ name }) => !SECTIONS.includes(name))
+    .map(child => {
+      conversion.note(child, 'not a section of a policy document', 'lost');
+      return denyInstead(child, conversion);
+    });
+}
+
+/** What is judged in the backend section comes too late here: it belongs into inbound. */
+function denyBackend(section: PolicyElement, conversion: Conversion): readonly Step[] {
+  return convertSteps(section.children, conversion).map(({ line, name }) => {
+    conversion.note({ line, name }, 'a step of the backend section: move it into inbound', 'lost');
+    return denyInstead({ line, name }, conversion);
+  });
+}
 
 function noteErrors(section: PolicyElement | undefined, conversion: Conversion): void {
   for (const child of section?.children ?? []) {

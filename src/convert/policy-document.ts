@@ -31,6 +31,7 @@ export class DocumentProblem extends Error {
  * @throws DocumentProblem when it is not well-formed otherwise.
  */
 export function readPolicyDocument(source: string): PolicyElement {
+  checkBounds(source);
   const text = escapeExpressions(source.replace(/^\u{feff}/u, ''));
   const lineAt = createLineIndex(text);
   try {
@@ -42,6 +43,25 @@ export function readPolicyDocument(source: string): PolicyElement {
     throw new DocumentProblem(describeXmlError(error), error.line);
   }
 }
+
+const MOST_CHARACTERS = 1_048_576;
+const MOST_NESTED = 64;
+
+/** What no gateway holds, and what would cost more than it says: a document type may define entities. */
+function checkBounds(source: string): void {
+  if (source.length > MOST_CHARACTERS) throw new DocumentProblem('the document is larger than 1Mi', 1);
+  const type = source.search(/<!(?:DOCTYPE|ENTITY)/i);
+  if (type !== -1) throw new DocumentProblem('a document type is not read: remove <!DOCTYPE …>', lineOf(source, type));
+  let depth = 0;
+  for (const tag of source.matchAll(/<(\/)?[A-Za-z][^<>]*?(\/)?>/g)) {
+    if (tag[1] !== undefined) depth -= 1;
+    else if (tag[2] === undefined) depth += 1;
+    if (depth > MOST_NESTED)
+      throw new DocumentProblem(`elements are nested more than ${MOST_NESTED} deep`, lineOf(source, tag.index));
+  }
+}
+
+const lineOf = (source: string, at: number): number => source.slice(0, at).split('\n').length;
 
 /** The first line of the parser's text, without its position, which stands beside it. */
 const describeXmlError = (error: XmlError): string =>

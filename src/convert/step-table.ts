@@ -49,27 +49,41 @@ const CONVERTERS: ReadonlyMap<string, Convert> = new Map<string, Convert>([
   ['redirect-content-urls', convertRedirectContentUrls],
 ]);
 
-/** Elements that protect: when one cannot be converted, requests are denied until somebody has. */
-const PROTECTING = new Set([
-  'validate-jwt',
-  'validate-azure-ad-token',
-  'validate-client-certificate',
-  'ip-filter',
-  'rate-limit',
-  'rate-limit-by-key',
-  'quota',
-  'quota-by-key',
-  'limit-concurrency',
-  'check-header',
-  'choose',
-  'return-response',
-  'send-request',
-  'include-fragment',
-  'validate-content',
-  'validate-parameters',
-  'validate-headers',
-  'validate-graphql-request',
-  'llm-content-safety',
+/**
+ * Elements that only transform, route or report: left out with a note. Anything else that cannot be converted may have
+ * protected, names that nobody knows included, so requests are denied until somebody has looked.
+ */
+const HARMLESS = new Set([
+  'set-backend-service',
+  'rewrite-uri',
+  'set-query-parameter',
+  'set-method',
+  'set-body',
+  'set-status',
+  'set-header',
+  'set-variable',
+  'authentication-basic',
+  'authentication-certificate',
+  'authentication-managed-identity',
+  'get-authorization-context',
+  'forward-request',
+  'cache-lookup',
+  'cache-store',
+  'cache-lookup-value',
+  'cache-store-value',
+  'cache-remove-value',
+  'send-one-way-request',
+  'log-to-eventhub',
+  'emit-metric',
+  'find-and-replace',
+  'redirect-content-urls',
+  'mock-response',
+  'json-to-xml',
+  'xml-to-json',
+  'xsl-transform',
+  'proxy',
+  'jsonp',
+  'cors',
 ]);
 
 /** What Sallyport does not do, and what to do instead. */
@@ -119,12 +133,12 @@ function convertElement(element: PolicyElement, conversion: Conversion): readonl
   } catch (error) {
     if (!(error instanceof NotConvertible)) throw error;
     conversion.note(element, error.message, 'lost');
-    return PROTECTING.has(element.name) && conversion.section === 'inbound' ? [denyInstead(element, conversion)] : [];
+    return HARMLESS.has(element.name) || conversion.section !== 'inbound' ? [] : [denyInstead(element, conversion)];
   }
 }
 
 /** Keeps closed what the document kept closed, until a person has looked. */
-function denyInstead(element: PolicyElement, conversion: Conversion): Step {
+export function denyInstead(element: Pick<PolicyElement, 'name' | 'line'>, conversion: Conversion): Step {
   const name = conversion.nameStep(`not-converted-line-${element.line}`);
   const rule = { name, expression: 'true', message: `${element.name} of line ${element.line} is not converted yet` };
   return { name, body: { authorize: { deny: [rule] } }, line: element.line };

@@ -72,6 +72,13 @@ const CLOSED: Readonly<Record<string, string>> = {
     '<choose><when condition="@(context.Deployment.Region == "x")"><return-response><set-status code="403" /></return-response></when></choose>',
   'a request that is no device check':
     '<send-request response-variable-name="x"><set-url>https://a.example/</set-url><set-method>GET</set-method></send-request>',
+  'a check that is tried again':
+    '<retry condition="@(false)" count="1" interval="1"><check-header name="X-Env"><value>a</value></check-header></retry>',
+  'checks that are waited for':
+    '<wait for="all"><choose><when condition="@(true)"><return-response><set-status code="403" /></return-response></when></choose></wait>',
+  'a policy in other letters': '<Ip-Filter action="allow"><address>203.0.113.7</address></Ip-Filter>',
+  'a policy that nobody knows': '<mystery-auth />',
+  'a policy of OData': '<validate-odata-request />',
   'a quota longer than a day': '<quota calls="10" renewal-period="2592000" />',
   'a certificate whose errors are ignored': '<validate-client-certificate ignore-error="true" />',
 };
@@ -83,6 +90,35 @@ for (const [what, body] of Object.entries(CLOSED)) {
     assert.ok(notes.some(({ line, severity }) => line === 4 && severity === 'lost'));
   });
 }
+
+test('a second inbound section counts like the first', () => {
+  const twice =
+    '<policies><inbound><base/></inbound><inbound><ip-filter action="allow"><address>203.0.113.7</address></ip-filter></inbound></policies>';
+  assert.match(
+    JSON.stringify(convertPolicy(twice, { name: 'p', target: { scope: 'namespace' } }).objects),
+    /"ipFilter"/,
+  );
+});
+
+const ELSEWHERE: Readonly<Record<string, string>> = {
+  'a section in other letters':
+    '<policies><Inbound><ip-filter action="allow"><address>203.0.113.7</address></ip-filter></Inbound></policies>',
+  'a check in the backend section':
+    '<policies><backend><ip-filter action="allow"><address>203.0.113.7</address></ip-filter></backend></policies>',
+  'a policy written as text': '<policies><inbound><![CDATA[<ip-filter action="allow"/>]]></inbound></policies>',
+};
+
+for (const [what, document] of Object.entries(ELSEWHERE)) {
+  test(`${what} stays closed, and says so`, () => {
+    const { objects, notes } = convertPolicy(document, { name: 'p', target: { scope: 'namespace' } });
+    assert.match(JSON.stringify(objects.at(-1)), /"deny":\[\{"name":"not-converted-line-1","expression":"true"/);
+    assert.ok(notes.some(({ severity }) => severity === 'lost'));
+  });
+}
+
+test('a literal ${…} of the document does not become a live template', () => {
+  assert.match(text('<set-variable name="a" value="${jwt.claims.x}" />'), /"a":"\$\$\{jwt\.claims\.x\}"/);
+});
 
 test('what only transforms is named and left out', () => {
   const { notes, objects } = convert('<set-body>{}</set-body><cache-lookup vary-by-developer="false" />');
