@@ -257,7 +257,7 @@ describe('parsing an object', () => {
     ],
     'text that could take over a terminal': [
       step({ removeHeaders: ['\u001b[2J\u202e'] }),
-      'spec.request[0].removeHeaders[0]: "\\u001b[2J\\u202e" is not allowed here, write an HTTP token, for example X-Client-Id',
+      'spec.request[0].removeHeaders[0]: "\\u001b[2J\\u202e" is not allowed here, write an HTTP token, for example X-Client-Id, without *: names are compared as a whole',
     ],
   };
 

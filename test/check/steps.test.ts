@@ -69,7 +69,7 @@ describe('check finds in removeHeaders', () => {
       ],
       'a pattern': [
         ['name: s, removeHeaders: ["X-Debug-*"]'],
-        '6:spec.request[0].removeHeaders[0]: "X-Debug-*" is not allowed here, write the whole name of a header, for example X-Client-Id: there are no patterns here',
+        '6:spec.request[0].removeHeaders[0]: "X-Debug-*" is not allowed here, write an HTTP token, for example X-Client-Id, without *: names are compared as a whole',
       ],
       'a header that frames the message': [
         ['name: s, removeHeaders: [Content-Length]'],
@@ -77,7 +77,7 @@ describe('check finds in removeHeaders', () => {
       ],
       objects: [
         ['name: s, removeHeaders: [{name: X-Debug}]'],
-        '6:spec.request[0].removeHeaders[0]: is an object, but text is wanted, write the whole name of a header, for example X-Client-Id: there are no patterns here',
+        '6:spec.request[0].removeHeaders[0]: is an object, but text is wanted, write an HTTP token, for example X-Client-Id, without *: names are compared as a whole',
       ],
     }),
   );

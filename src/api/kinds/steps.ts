@@ -454,7 +454,7 @@ export const setHeadersStep = list(headerSetting, {
 const wholeHeader = string({
   ...settableHeader,
   pattern: "^[!#$%&'+.^_`|~0-9A-Za-z-]+$",
-  patternText: 'the whole name of a header, for example X-Client-Id: there are no patterns here',
+  patternText: 'an HTTP token, for example X-Client-Id, without *: names are compared as a whole',
 });
 export const removeHeadersStep = list(wholeHeader, {
   description: 'Headers to remove, all occurrences.',
@@ -500,7 +500,7 @@ export const hideBackendStep = object({
   removeHeaders: defaulted(
     list(settableHeader, {
       description:
-        'Headers removed besides the built-in list, a * at the end standing for any rest: Server, Via, X-AspNet-Version, X-AspNetMvc-Version, X-Backend, X-Backend-*, X-Cache, X-Cache-Lookup, X-Envoy-*, X-Generator, X-Powered-By, X-Powered-By-*, X-Real-Server, X-Runtime, X-Served-By, X-Upstream, X-Upstream-*, X-Varnish.',
+        'Headers removed; a * at the end stands for any rest. They come besides the built-in list: Server, Via, X-AspNet-Version, X-AspNetMvc-Version, X-Backend, X-Backend-*, X-Cache, X-Cache-Lookup, X-Envoy-*, X-Generator, X-Powered-By, X-Powered-By-*, X-Real-Server, X-Runtime, X-Served-By, X-Upstream, X-Upstream-*, X-Varnish.',
       maxItems: 64,
       set: true,
     }),
