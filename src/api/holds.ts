@@ -1,7 +1,7 @@
 /** Checks that a pattern cannot state and that need no other object: addresses, URLs, references, headers. */
 import { formatCidr, isIpv4Mapped, maskCidr, parseCidr, parseIpv4, parseIpv6 } from './cidr.ts';
 import { parseAddressRange, type RangeProblem } from './address-range.ts';
-import { BODY, parsePayload } from './signed-payload.ts';
+import { BODY, findAmbiguity, parsePayload } from './signed-payload.ts';
 import type { StringSchema } from './schema.ts';
 import { refuse, type Scene } from './scene.ts';
 import { quote } from './words.ts';
@@ -93,14 +93,18 @@ function checkPayload(text: string, field: string, scene: Scene): boolean {
     );
     return false;
   }
-  if (parts.filter(part => part === BODY).length === 1) return true;
-  refuse(
-    scene,
-    field,
-    'does not hold ${body} once',
-    'write ${body} where the body stands, for example ${timestamp}.${body}',
-  );
-  return false;
+  if (parts.filter(part => part === BODY).length !== 1) {
+    refuse(
+      scene,
+      field,
+      'does not hold ${body} once',
+      'write ${body} where the body stands, for example ${timestamp}.${body}',
+    );
+    return false;
+  }
+  const ambiguity = findAmbiguity(parts);
+  if (ambiguity !== undefined) refuse(scene, field, ambiguity.problem, ambiguity.fix);
+  return ambiguity === undefined;
 }
 
 const RANGE_PROBLEMS: Readonly<Record<Exclude<RangeProblem, 'host bits'>, readonly [problem: string, fix: string]>> = {

@@ -4,7 +4,9 @@ import { createHmac } from 'node:crypto';
 import { suite, test } from 'node:test';
 import fc from 'fast-check';
 import { hmacSignatureStep, type HmacSignatureStep } from '../api/kinds/caller-steps.ts';
+import { findIdBound, keepsBound, parsePayload } from '../api/signed-payload.ts';
 import { parseValue } from '../api/value.ts';
+import type { Violation } from '../api/violation.ts';
 import { readSignature } from '../decision/signature-header.ts';
 import { fields, request } from '../decision/testing/fakes.ts';
 import { createKeyHash } from '../limits/key-hash.ts';
@@ -323,6 +325,130 @@ suite('P10: the general form', () => {
       assert.equal(verify({ ...message, body: `${message.body}.` }), 'SignatureInvalid');
     });
   }
+});
+
+const macOf = (text: string, key: string | Buffer = 'k'): Buffer => createHmac('sha256', key).update(text).digest();
+const general = (
+  payload: string,
+  headers: Readonly<Record<string, string>>,
+  body: string,
+  signed: string,
+): Message => ({
+  spec: {
+    header: 'X-Sig',
+    payload,
+    ...(payload.includes('${timestamp}') ? { timestampHeader: 'X-Ts' } : {}),
+    ...(payload.includes('${id}') ? { idHeader: 'X-Id' } : {}),
+  },
+  keys: ['k'],
+  headers: [...Object.entries(headers), ['X-Sig', macOf(signed).toString('hex')]],
+  body,
+  now: 1_700_000_000,
+});
+const standard = (id: string, time: string, body: string, signed: string): Message => ({
+  ...STANDARD,
+  headers: [
+    ['webhook-id', id],
+    ['webhook-timestamp', time],
+    ['webhook-signature', `v1,${macOf(signed, Buffer.from('MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw', 'base64')).toString('base64')}`],
+  ],
+  body,
+});
+
+suite('P10: one signature is good for one message', () => {
+  const now = '1700000000';
+  const [dotted, mine] = ['${timestamp}.${id}.${body}', `${now}.id2.x.payload`];
+  const trailing = `payload.${now}`;
+  const old = `m4.1514265330.1614265330.payload`;
+  const cases: Readonly<Record<string, readonly [told: string, message: Message]>> = {
+    'the time behind the body, a literal between them': [
+      'valid',
+      general('${body}.${timestamp}', { 'X-Ts': now }, 'payload', trailing),
+    ],
+    'a body with that literal': [
+      'valid',
+      general('${body}.${timestamp}', { 'X-Ts': now }, 'a.1.2', `a.1.2.${now}`),
+    ],
+    'leading zeros of the time': [
+      'SignatureInvalid',
+      general('${body}.${timestamp}', { 'X-Ts': `00${now}` }, 'payload', `payload.00${now}`),
+    ],
+    'the very id that was signed': ['valid', general(dotted, { 'X-Ts': now, 'X-Id': 'id2' }, 'x.payload', mine)],
+    'an id that takes in a part of the body': [
+      'SignatureInvalid',
+      general(dotted, { 'X-Ts': now, 'X-Id': 'id2.x' }, 'payload', mine),
+    ],
+    'an id behind the body that takes in a part of it': [
+      'SignatureInvalid',
+      general('${body}.${id}', { 'X-Id': 'b.id' }, 'a', 'a.b.id'),
+    ],
+    'an id whose end overlaps a longer literal': [
+      'SignatureInvalid',
+      general('${id}aa${body}', { 'X-Id': 'xa' }, 'b', 'xaaab'),
+    ],
+    'an id with the bytes of a literal beyond ASCII': [
+      'SignatureInvalid',
+      general('${id}ü${body}', { 'X-Id': 'x\u00c3\u00bcy' }, 'b', 'xüyüb'),
+    ],
+    'an id may hold another literal': [
+      'valid',
+      general('${id}:${timestamp}.${body}', { 'X-Ts': now, 'X-Id': 'a.b' }, 'b', `a.b:${now}.b`),
+    ],
+    'Standard Webhooks: what was signed': ['valid', standard('m4', '1614265330', 'a.b', 'm4.1614265330.a.b')],
+    'Standard Webhooks: an expired time hides in the id': [
+      'SignatureInvalid',
+      standard('m4.1514265330', '1614265330', 'payload', old),
+    ],
+    'Stripe: leading zeros of the time': [
+      'SignatureInvalid',
+      alter(STRIPE, STRIPE_HEADER, value => value.replace('t=', 't=0')),
+    ],
+  };
+  for (const [what, [told, message]] of Object.entries(cases))
+    test(`${what}: ${told}`, () => assert.equal(verify(message), told));
+
+  const refused: Readonly<Record<string, RegExp>> = {
+    '${body}${timestamp}': /^payload: holds \$\{body\}\$\{timestamp\}: .* put a literal between them, such as \$\{body\}\.\$\{timestamp\}/,
+    '${id}${body}': /^payload: holds \$\{id\}\$\{body\}: /,
+    '${timestamp}${id}.${body}': /^payload: holds \$\{timestamp\}\$\{id\}: /,
+    '${body}.${id}${timestamp}': /^payload: holds \$\{id\}\$\{timestamp\}: /,
+    '${timestamp}0:${body}': /^payload: has a digit beside \$\{timestamp\}: /,
+    '${body}:1${timestamp}': /^payload: has a digit beside \$\{timestamp\}: /,
+    '${id}.${id}.${body}': /^payload: holds \$\{id\} twice, write it once$/,
+  };
+  for (const [payload, told] of Object.entries(refused)) {
+    test(`${payload} is refused at load`, () => {
+      const violations: Violation[] = [];
+      const scene = { object: '', clusterScoped: false, violations, locate: undefined };
+      const { spec } = general(payload, {}, '', '');
+      parseValue(hmacSignatureStep, { ...spec, keys: [{ secretKeyRef: { name: 'k', key: 'k' } }] }, '', scene);
+      assert.equal(violations.length, 1);
+      assert.match(violations.map(({ field, problem, fix }) => `${field}: ${problem}, ${fix}`).join(), told);
+    });
+  }
+
+  test('the signed texts of two messages differ, whatever their parts', () => {
+    const payloads = [dotted, '${body}.${timestamp}', '${id}ab${body}', '${timestamp}-${body}ba${id}', 'a${id}::${body}'];
+    const part = fc.string({ unit: fc.constantFrom('a', 'b', '.', ':', '1'), maxLength: 5 });
+    const time = fc.integer({ min: 1, max: 200 }).map(String);
+    const message = fc.record({ id: part.filter(text => text !== ''), time, body: part });
+    fc.assert(
+      fc.property(fc.constantFrom(...payloads), message, message, (payload, one, other) => {
+        const parts = parsePayload(payload);
+        assert.ok(typeof parts !== 'string');
+        const bound = findIdBound(parts);
+        const read = ({ id, time: at, body }: typeof one) => {
+          const values = { id, timestamp: at, body };
+          const used = parts.filter(each => typeof each !== 'string').map(({ hole }) => values[hole]);
+          const text = parts.map(each => (typeof each === 'string' ? each : values[each.hole])).join('');
+          return { used, text, good: bound === undefined || keepsBound(id, bound) };
+        };
+        const [a, b] = [read(one), read(other)];
+        if (a.good && b.good && a.text === b.text) assert.deepEqual(a.used, b.used);
+      }),
+      { numRuns: 200 },
+    );
+  });
 });
 
 suite('P10: replays', () => {

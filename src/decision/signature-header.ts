@@ -1,4 +1,5 @@
 /** What a request says of its signature, read before its body is: a message that cannot be good is not held (P10). */
+import { keepsBound } from '../api/signed-payload.ts';
 import { findAll } from '../http/head.ts';
 import type { RequestView } from '../policy/request.ts';
 import type { CompiledSignature, SignatureScheme } from '../policy/steps.ts';
@@ -19,9 +20,12 @@ const BYTES = { sha1: 20, sha256: 32, sha512: 64 } as const;
 
 const NOT_PRESENT = object('SignatureNotPresent');
 const MALFORMED = object('SignatureInvalid', 'the header holds no signature of the scheme');
-const UNTIMED = object('SignatureInvalid', 'the time is missing, or is no number of seconds');
+const UNTIMED = object('SignatureInvalid', 'the time is missing, or is no number of seconds without leading zeros');
 const UNNAMED = object('SignatureInvalid', 'the header of the id is missing');
+const UNBOUND = object('SignatureInvalid', 'the id holds what divides it from the rest of the signed text');
 const EXPIRED = object('SignatureExpired');
+/** Leading zeros are refused: a digit more or less could be one of the body's. */
+const SECONDS = /^[1-9][0-9]{0,11}$/;
 /** It is no bearer token, so RFC 6750 has no challenge for it. */
 const TWICE: Objection = { reason: 'DuplicateCredential', challenges: [] };
 
@@ -47,10 +51,11 @@ export function readSignature(request: RequestView, step: CompiledSignature, now
   const signatures = stated.signatures.slice(0, MOST_SIGNATURES).filter(text => fits(text, scheme));
   if (signatures.length === 0) return MALFORMED;
   if (typeof id !== 'string') return UNNAMED;
+  if (scheme.idBound !== undefined && !keepsBound(id, scheme.idBound)) return UNBOUND;
   const isTimed = scheme.form === 'Stripe' || scheme.timestampHeader !== undefined;
   const timestamp = scheme.form === 'Stripe' ? stated.timestamp : timeLine;
   if (!isTimed) return { signatures, timestamp: '', id };
-  if (typeof timestamp !== 'string' || !/^[0-9]{1,12}$/.test(timestamp)) return UNTIMED;
+  if (typeof timestamp !== 'string' || !SECONDS.test(timestamp)) return UNTIMED;
   if (Math.abs(now - Number(timestamp) * 1000) > step.toleranceMs) return EXPIRED;
   return { signatures, timestamp, id };
 }

@@ -1,6 +1,6 @@
 /** The schemes by which webhooks are signed: the vendors' own, and the general form (P10). */
 import type { HmacSignatureStep } from '../api/kinds/caller-steps.ts';
-import { BODY, ID, parsePayload, TIMESTAMP } from '../api/signed-payload.ts';
+import { BODY, findAmbiguity, findIdBound, ID, parsePayload, TIMESTAMP } from '../api/signed-payload.ts';
 import type { SignatureScheme } from './steps.ts';
 
 const SHA256 = { encoding: 'Hex', algorithm: 'sha256', keyEncoding: 'Text', form: 'Bare', prefix: '' } as const;
@@ -35,9 +35,13 @@ const ALGORITHMS = { SHA256: 'sha256', SHA1: 'sha1', SHA512: 'sha512' } as const
 
 /** Undefined: the text of the payload means nothing, which the parser has refused. */
 export function readScheme(step: HmacSignatureStep): SignatureScheme | undefined {
-  if (step.preset !== undefined) return PRESETS[step.preset];
+  const scheme = step.preset === undefined ? readGeneral(step) : PRESETS[step.preset];
+  return scheme && { ...scheme, idBound: findIdBound(scheme.payload) };
+}
+
+function readGeneral(step: HmacSignatureStep): SignatureScheme | undefined {
   const payload = step.payload === undefined ? [BODY] : parsePayload(step.payload);
-  if (typeof payload === 'string') return undefined;
+  if (typeof payload === 'string' || findAmbiguity(payload) !== undefined) return undefined;
   const { prefix = '', encoding = 'Hex', algorithm = 'SHA256', keyEncoding = 'Text' } = step;
   return {
     ...{ form: 'Bare', prefix, encoding, keyEncoding, payload },

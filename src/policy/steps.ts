@@ -3,7 +3,7 @@ import type { ObjectKey } from '../api/object.ts';
 import type { BodyRewrite } from '../api/kinds/flow-steps.ts';
 import type { CertificateIdentity } from '../api/kinds/steps.ts';
 import type { AddressFilter } from './address-filter.ts';
-import type { PayloadPart } from '../api/signed-payload.ts';
+import type { IdBound, PayloadPart } from '../api/signed-payload.ts';
 import type { Expression, Template } from './expression.ts';
 import type { DeviceServicePlan, Origin } from './model.ts';
 
@@ -106,7 +106,10 @@ export interface SignatureScheme {
   readonly algorithm: 'sha1' | 'sha256' | 'sha512';
   /** WebhookSecret: Base64 behind `whsec_`. */
   readonly keyEncoding: 'Text' | 'Base64' | 'Hex' | 'WebhookSecret';
+  /** It can be cut into its parts in one way only (findAmbiguity). */
   readonly payload: readonly PayloadPart[];
+  /** Where there is an id: what it must not hold. */
+  readonly idBound?: IdBound | undefined;
   /** Lower case. */
   readonly timestampHeader?: string;
   readonly idHeader?: string;

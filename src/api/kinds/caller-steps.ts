@@ -86,7 +86,7 @@ export const hmacSignatureStep = object(
     payload: optional(
       string({
         description:
-          'What is signed: text with ${body}, ${timestamp} and ${id}, which stand for raw bytes as they were received. It must hold ${body}. Default ${body}.',
+          'What is signed: text with ${body}, ${timestamp} and ${id}, which stand for raw bytes as they were received. It must hold ${body} once. One signature must not be good for two messages: between ${body} and each other part stands a literal, beside ${timestamp} no digit, and an id that holds the literal on its side of the body is 401 SignatureInvalid (so is a webhook-id with a dot). Default ${body}.',
         example: '${timestamp}.${body}',
         minLength: 1,
         maxLength: 256,
@@ -95,7 +95,7 @@ export const hmacSignatureStep = object(
     ),
     timestampHeader: optional({
       ...headerName,
-      description: 'The header of ${timestamp}, seconds since 1970; outside tolerance: 401 SignatureExpired.',
+      description: 'The header of ${timestamp}, seconds since 1970, in digits without leading zeros; outside tolerance: 401 SignatureExpired.',
       example: 'X-Timestamp',
     }),
     idHeader: optional({ ...headerName, description: 'The header of ${id}.', example: 'X-Message-Id' }),
@@ -127,7 +127,7 @@ export const hmacSignatureStep = object(
     rejectReplays: defaulted(
       boolean({
         description:
-          'Whether a message that was seen is 401 SignatureReplayed, for twice the tolerance. Each pod remembers for itself, until it is restarted. A sender that repeats the very same message is refused too.',
+          'Whether a message that was seen is 401 SignatureReplayed, for twice the tolerance. Each pod remembers for itself, until it is restarted. A sender that repeats the very same message is refused too. GitHub signs no time and no id: after twice the tolerance, or a restart, its message passes again.',
       }),
       false,
     ),
