@@ -350,7 +350,10 @@ const standard = (id: string, time: string, body: string, signed: string): Messa
   headers: [
     ['webhook-id', id],
     ['webhook-timestamp', time],
-    ['webhook-signature', `v1,${macOf(signed, Buffer.from('MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw', 'base64')).toString('base64')}`],
+    [
+      'webhook-signature',
+      `v1,${macOf(signed, Buffer.from('MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw', 'base64')).toString('base64')}`,
+    ],
   ],
   body,
 });
@@ -365,10 +368,7 @@ suite('P10: one signature is good for one message', () => {
       'valid',
       general('${body}.${timestamp}', { 'X-Ts': now }, 'payload', trailing),
     ],
-    'a body with that literal': [
-      'valid',
-      general('${body}.${timestamp}', { 'X-Ts': now }, 'a.1.2', `a.1.2.${now}`),
-    ],
+    'a body with that literal': ['valid', general('${body}.${timestamp}', { 'X-Ts': now }, 'a.1.2', `a.1.2.${now}`)],
     'leading zeros of the time': [
       'SignatureInvalid',
       general('${body}.${timestamp}', { 'X-Ts': `00${now}` }, 'payload', `payload.00${now}`),
@@ -408,7 +408,8 @@ suite('P10: one signature is good for one message', () => {
     test(`${what}: ${told}`, () => assert.equal(verify(message), told));
 
   const refused: Readonly<Record<string, RegExp>> = {
-    '${body}${timestamp}': /^payload: holds \$\{body\}\$\{timestamp\}: .* put a literal between them, such as \$\{body\}\.\$\{timestamp\}/,
+    '${body}${timestamp}':
+      /^payload: holds \$\{body\}\$\{timestamp\}: .* put a literal between them, such as \$\{body\}\.\$\{timestamp\}/,
     '${id}${body}': /^payload: holds \$\{id\}\$\{body\}: /,
     '${timestamp}${id}.${body}': /^payload: holds \$\{timestamp\}\$\{id\}: /,
     '${body}.${id}${timestamp}': /^payload: holds \$\{id\}\$\{timestamp\}: /,
@@ -428,7 +429,13 @@ suite('P10: one signature is good for one message', () => {
   }
 
   test('the signed texts of two messages differ, whatever their parts', () => {
-    const payloads = [dotted, '${body}.${timestamp}', '${id}ab${body}', '${timestamp}-${body}ba${id}', 'a${id}::${body}'];
+    const payloads = [
+      dotted,
+      '${body}.${timestamp}',
+      '${id}ab${body}',
+      '${timestamp}-${body}ba${id}',
+      'a${id}::${body}',
+    ];
     const part = fc.string({ unit: fc.constantFrom('a', 'b', '.', ':', '1'), maxLength: 5 });
     const time = fc.integer({ min: 1, max: 200 }).map(String);
     const message = fc.record({ id: part.filter(text => text !== ''), time, body: part });

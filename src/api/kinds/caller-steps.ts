@@ -95,7 +95,8 @@ export const hmacSignatureStep = object(
     ),
     timestampHeader: optional({
       ...headerName,
-      description: 'The header of ${timestamp}, seconds since 1970, in digits without leading zeros; outside tolerance: 401 SignatureExpired.',
+      description:
+        'The header of ${timestamp}, seconds since 1970, in digits without leading zeros; outside tolerance: 401 SignatureExpired.',
       example: 'X-Timestamp',
     }),
     idHeader: optional({ ...headerName, description: 'The header of ${id}.', example: 'X-Message-Id' }),
