@@ -15,6 +15,8 @@ import { connectionHeader, type Exchange } from './exchange.ts';
 
 /** Head and body up to this size leave in one write. */
 const ONE_WRITE = 16 * 1024;
+/** A rewritten body leaves in pieces of this size. */
+const HELD_WRITE = 256 * 1024;
 
 type OutFraming = ResponseRendering['framing'];
 
@@ -35,6 +37,8 @@ export class Answer implements BodySink {
   /** What is held back so that head and first bytes leave together. */
   #pending = '';
   #leftover = false;
+  /** A rewritten body, as far as it is not yet written. */
+  #rest = '';
 
   constructor(toApp: AppExchange) {
     this.#toApp = toApp;
@@ -245,7 +249,21 @@ export class Answer implements BodySink {
     if (this.#toApp.upstream === undefined || head === undefined || plan === undefined) return;
     if (this.#rewriter !== undefined && !this.#writeRewritten(head, plan, this.#rewriter)) return this.#broken();
     this.#flush();
-    this.#toApp.answered(head, !this.#leftover && head.framing.kind !== 'until-close', this.#close);
+    this.#toApp.letGo(head, !this.#leftover && head.framing.kind !== 'until-close', this.#close);
+    if (this.#rest === '') this.#toApp.answered(this.#close);
+    else this.writeOn();
+  }
+
+  /** The next piece of a rewritten body: a client that reads slowly is given as much as it takes, as if it were streamed. */
+  writeOn(): void {
+    const { socket } = this.#exchange.client;
+    while (this.#rest !== '' && !socket.writableNeedDrain) {
+      const piece = this.#rest.slice(0, HELD_WRITE);
+      this.#rest = this.#rest.slice(HELD_WRITE);
+      this.#exchange.bytesOut += piece.length;
+      this.#write(piece);
+      if (this.#rest === '') this.#toApp.answered(this.#close);
+    }
   }
 
   #writeRewritten(head: ResponseHead, plan: AnswerPlan, rewriter: BodyRewriter): boolean {
@@ -254,8 +272,10 @@ export class Answer implements BodySink {
     this.#framing = { kind: 'length', length: text.length };
     this.#close = this.#exchange.mustClose();
     this.started = true;
-    this.#exchange.bytesOut += text.length - rewriter.size;
-    this.#write(this.#render(head, plan) + text);
+    const first = text.length <= HELD_WRITE ? text : '';
+    this.#rest = text.length <= HELD_WRITE ? '' : text;
+    this.#exchange.bytesOut += first.length - rewriter.size;
+    this.#write(this.#render(head, plan) + first);
     return true;
   }
 }

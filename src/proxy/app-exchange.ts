@@ -203,11 +203,18 @@ export class AppExchange implements UpstreamUser {
     }
     if (body.complete) return client.hold(chunk);
     if (this.#phase === 'open') return this.#feed(chunk);
+    // The app has answered without it.
+    if (this.#phase === 'over') return;
     this.#rest = this.#rest === undefined ? chunk : Buffer.concat([this.#rest, chunk]);
     client.pause();
   }
 
   onClientDrain(): void {
+    if (this.#phase === 'over') {
+      this.exchange.tick();
+      this.#touch();
+      this.#answer?.writeOn();
+    }
     if (this.upstream?.socket.isPaused() === true) this.upstream.socket.resume();
   }
 
@@ -286,8 +293,8 @@ export class AppExchange implements UpstreamUser {
     this.#goOn(rest);
   }
 
-  /** The app's answer is through. `clean`: nothing of it is left over on its connection. */
-  answered(head: ResponseHead, clean: boolean, close: boolean): void {
+  /** The app's answer is here as a whole. `clean`: nothing of it is left over on its connection, which others may have. */
+  letGo(head: ResponseHead, clean: boolean, close: boolean): void {
     const { body, client, at } = this.exchange;
     const { upstream } = this;
     this.upstream = undefined;
@@ -299,7 +306,14 @@ export class AppExchange implements UpstreamUser {
       } else upstream.release(head.keepAliveTimeoutMs, at);
     }
     this.#phase = 'over';
-    this.exchange.complete(close || !body.complete);
+    if (body.complete) return;
+    body.drop();
+    client.resume();
+  }
+
+  /** The answer is written. */
+  answered(close: boolean): void {
+    this.exchange.complete(close || !this.exchange.body.complete);
   }
 
   /** 101 was answered to the WebSocket that was asked for. `first` came behind its head. */

@@ -35,6 +35,14 @@ export interface ClientSocket {
   readonly handshake?: Handshake;
 }
 
+/** An answer that is written, but perhaps not yet with the system. */
+export interface Flushing {
+  /** Milliseconds that the client may take for the rest. */
+  readonly idleMs: number;
+  /** Called once: `unsent` bytes were not taken when the connection ended; 0: all were. */
+  flushed(unsent: number, now: number): void;
+}
+
 export class ClientConnection implements JudgedClient, Sweepable {
   readonly shared: Shared;
   readonly listener: Listener;
@@ -62,6 +70,8 @@ export class ClientConnection implements JudgedClient, Sweepable {
   #held: Buffer | undefined;
   #deadline = Infinity;
   #discarded = 0;
+  /** The answer whose last bytes the client has yet to take before the connection ends. */
+  #last: Flushing | undefined;
   #busy = false;
 
   constructor(client: ClientSocket, listener: Listener, shared: Shared) {
@@ -114,31 +124,66 @@ export class ClientConnection implements JudgedClient, Sweepable {
     return held;
   }
 
-  /** The exchange has written its whole answer. */
-  finish(close: boolean, now: number): void {
+  /** The exchange has written its whole answer, which hears, if it is the last, whether it left as a whole. */
+  finish(close: boolean, now: number, answer: Flushing): void {
     this.exchange = undefined;
-    if (this.#state === 'closed') return;
-    if (close || (this.ended && this.#held === undefined)) return this.linger();
+    if (this.#state === 'closed') return answer.flushed(this.socket.writableLength, now);
+    if (close || (this.ended && this.#held === undefined)) {
+      this.#last = answer;
+      return this.linger();
+    }
+    // What is left goes on leaving, and the next answer waits for it.
+    answer.flushed(0, now);
     this.#state = 'reading';
     this.#deadline = now + this.#clientIdle();
     this.#restingSince = now;
     if (!this.#busy) this.#serveHeld();
   }
 
-  /** Half-closes, discards a little of what still comes, then closes: a reset would hide the answer (RFC 9112 section 9.6). */
+  /**
+   * Half-closes, discards a little of what still comes, then closes: a reset would hide the answer (RFC 9112 section 9.6).
+   * What is written but not yet taken by the system goes first, under the clock of a stalled answer.
+   */
   linger(): void {
     if (this.#state === 'closed') return;
     this.#state = 'lingering';
     this.#held = undefined;
     this.#discarded = 0;
-    this.#deadline = this.shared.monotonic() + LINGER_MS;
-    this.socket.end();
+    const now = this.shared.monotonic();
+    if (this.socket.writableLength === 0) this.#halfClose(now);
+    else {
+      this.#deadline = now + (this.#last?.idleMs ?? this.#clientIdle());
+      // Not end(): after it the system refuses to reset, and a FIN would pass off a part as the whole.
+      this.socket.write('', () => this.#halfClose(this.shared.monotonic()));
+    }
     this.resume();
+  }
+
+  /** Everything written is with the system. */
+  #halfClose(now: number): void {
+    if (this.#state !== 'lingering' || this.socket.destroyed) return;
+    this.#conclude(now);
+    this.#deadline = now + LINGER_MS;
+    this.socket.end();
+  }
+
+  /** Tells the last answer how many bytes of it are left, of which the system may have taken some. */
+  #conclude(now: number): void {
+    const last = this.#last;
+    this.#last = undefined;
+    last?.flushed(this.socket.writableLength, now);
+  }
+
+  /** Of a connection that lingers: an answer that is not yet out must not look whole. */
+  #cut(): void {
+    if (this.socket.writableEnded) this.socket.destroy();
+    else this.reset();
   }
 
   /** Ends the client's stream so that it cannot be taken for a whole answer. */
   reset(): void {
     if (this.#state === 'closed') return;
+    if (this.#last !== undefined) this.#conclude(this.shared.monotonic());
     // Below TLS too: no close_notify, so the truncation is visible there as well.
     // After close_notify a FIN may be under way, and the system refuses to reset.
     if (this.socket.writableEnded) this.raw.destroy();
@@ -159,7 +204,7 @@ export class ClientConnection implements JudgedClient, Sweepable {
 
   #expire(): void {
     this.#deadline = Infinity;
-    if (this.#state === 'lingering') return void this.socket.destroy();
+    if (this.#state === 'lingering') return this.#cut();
     if (this.#state !== 'reading') return;
     if (!this.#hasBegun()) return this.linger();
     this.#refuse('RequestTimeout');
@@ -171,7 +216,7 @@ export class ClientConnection implements JudgedClient, Sweepable {
       else if (this.#state === 'reading') this.#read(chunk);
       else if (this.#state === 'lingering') {
         this.#discarded += chunk.length;
-        if (this.#discarded > LINGER_BYTES) this.socket.destroy();
+        if (this.#discarded > LINGER_BYTES) this.#cut();
       }
     } catch (error) {
       this.fault(error);
@@ -265,6 +310,7 @@ export class ClientConnection implements JudgedClient, Sweepable {
 
   #onClose(): void {
     this.#state = 'closed';
+    if (this.#last !== undefined) this.#conclude(this.shared.monotonic());
     this.shared.sweep.remove(this);
     this.listener.forget(this);
     const exchange = this.exchange;

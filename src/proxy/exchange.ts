@@ -236,8 +236,17 @@ export class Exchange implements Rejudged {
   complete(close: boolean): void {
     if (this.#done) return;
     this.#done = true;
-    recordRequest(this, this.at);
-    this.client.finish(close, this.at);
+    this.client.finish(close, this.at, this);
+  }
+
+  get idleMs(): number {
+    return this.route?.api.app.timeouts.idle ?? this.client.listener.limits.clientIdle;
+  }
+
+  /** The answer is out, or was cut off `unsent` bytes before its end. */
+  flushed(unsent: number, now: number): void {
+    this.bytesOut = Math.max(0, this.bytesOut - unsent);
+    recordRequest(this, now);
   }
 
   /** Ends a stream that has begun so that nobody takes it for whole. */
