@@ -44,9 +44,22 @@ export class Edits implements RequestEdits {
 
   /** `forwardToken: false`: cuts exactly this header, query parameter or cookie pair. */
   removeToken(location: TokenLocation): void {
-    if (location.in === 'header') this.remove(location.name);
+    if (location.in === 'header') this.#removeSpellings(location.name);
     else if (location.in === 'query') this.query = removeParameter(this.query ?? this.#request.query, location.name);
     else this.#removeCookie(location.name);
+  }
+
+  /** What is left of the header is the spelling that a step read: the app might take another one for it. */
+  keepOneSpelling(lower: string): void {
+    const values = this.#forwarded(lower);
+    this.#removeSpellings(lower);
+    this.set({ name: lower, values });
+  }
+
+  /** An edit of a folded name takes every spelling with it. */
+  #removeSpellings(name: string): void {
+    this.remove(name);
+    if (foldName(name) !== name.toLowerCase()) this.remove(foldName(name));
   }
 
   #removeCookie(name: string): void {

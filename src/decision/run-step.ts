@@ -15,7 +15,7 @@ import { object, objectToFailure, type Objection } from './objection.ts';
 import { whenKnown, type Asking } from './question.ts';
 import { countCall } from './rate-step.ts';
 import type { Run } from './run.ts';
-import { trySignature } from './signature-step.ts';
+import { removeOtherSpellings, trySignature } from './signature-step.ts';
 import { removeKeys, trySubscription } from './subscription-step.ts';
 import { setVariables } from './variables-step.ts';
 
@@ -61,6 +61,7 @@ function runSignature(run: Run, step: StepOf<'hmacSignature'>): Result {
   return whenKnown(trySignature(run, step.hmacSignature), attempt => {
     if (attempt.passed === undefined) return attempt.objection;
     accept(run, step, attempt.passed);
+    if (!step.origin.audit) removeOtherSpellings(run, step.hmacSignature);
     return undefined;
   });
 }
@@ -75,6 +76,7 @@ function runAnyOf(run: Run, step: StepOf<'anyOf'>): Result {
     for (const alternative of step.alternatives) {
       if (alternative.type === 'jwt') removeTokens(run, alternative.jwt, winning);
       if (alternative.type === 'subscription') removeKeys(run, alternative.subscription, winning);
+      if (alternative.type === 'hmacSignature') removeOtherSpellings(run, alternative.hmacSignature);
     }
     return undefined;
   });

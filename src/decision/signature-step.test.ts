@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import { BODY } from '../api/signed-payload.ts';
-import type { CompiledSignature } from '../policy/steps.ts';
+import { BODY, ID, TIMESTAMP } from '../api/signed-payload.ts';
+import type { CompiledSignature, CompiledStep } from '../policy/steps.ts';
 import type { SignatureEvidence, SignatureRequest } from './evidence.ts';
 import {
   BEARER_LINE,
@@ -96,6 +96,27 @@ suite('P10: the step hmacSignature', () => {
     );
     assert.equal(edits.headers.has('x-signature'), false, 'the app may verify it again');
   });
+
+  const timed = { ...HOOK.scheme, timestampHeader: 'x-ts', idHeader: 'x_id', payload: [ID, '.', TIMESTAMP, '.', BODY] };
+  const HEAD = [LINE, ['X-Ts', String(NOW / 1000)], ['X_Id', 'mine']] as const;
+  const FORGED = [['X_Signature', 'forged'], ['X.Ts', 'forged'], ['X-Id', 'forged']] as const;
+  const told = (steps: readonly CompiledStep[], lines: readonly (readonly [string, string])[]) =>
+    [...permitOf(judgeNow(route(steps), { request: request(lines), source: answering(VALID) })).edits.headers]
+      .map(([name, { values }]) => `${name}: ${values.join()}`)
+      .sort();
+  for (const [what, made] of Object.entries({
+    alone: step({ type: 'hmacSignature', hmacSignature: { ...HOOK, scheme: timed } }),
+    'in anyOf': step({
+      type: 'anyOf',
+      alternatives: [jwtAlternative(), { type: 'hmacSignature', hmacSignature: { ...HOOK, scheme: timed } }],
+    }),
+  })) {
+    test(`${what}: other spellings of what it reads do not reach the app beside the signed ones`, () => {
+      assert.deepEqual(told([made], HEAD), []);
+      const kept = [`x-signature: ${TEXT}`, `x-ts: ${NOW / 1000}`, 'x_id: mine'];
+      assert.deepEqual(told([made], [...HEAD, ...FORGED]), ['x-id: ', ...kept]);
+    });
+  }
 
   test('M7: an open stream is asked whether its proof still holds, by no time and no body', () => {
     const asked: SignatureRequest[] = [];

@@ -7,6 +7,7 @@ import { object } from './objection.ts';
 import { Question, type Asking } from './question.ts';
 import type { Run } from './run.ts';
 import { isSigned, readSignature } from './signature-header.ts';
+import { hasOtherSpelling } from './token-location.ts';
 
 export function trySignature(run: Run, step: CompiledSignature): Asking<Attempt> {
   // An open stream was verified when it was opened: its body is gone, and its time is over (M7).
@@ -27,4 +28,14 @@ function judgeSignature(step: CompiledSignature, evidence: Evidence): Attempt {
   if (answer.state !== 'valid') return failed(object(answer.reason), true);
   if (answer.seen) return failed(object('SignatureReplayed'), true);
   return { passed: { principal: { kind: 'HmacSignature', id: step.id } } };
+}
+
+/**
+ * The app may verify again, so it gets the headers that were verified; another spelling of one (`X_Id` beside `X-Id`) it
+ * might take for it.
+ */
+export function removeOtherSpellings(run: Run, { scheme }: CompiledSignature): void {
+  for (const name of [scheme.header, scheme.timestampHeader, scheme.idHeader]) {
+    if (name !== undefined && hasOtherSpelling(run.request, name)) run.edits.keepOneSpelling(name);
+  }
 }

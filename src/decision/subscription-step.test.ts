@@ -102,6 +102,24 @@ suite('P9: the step subscription', () => {
     assert.equal(edits.query, 'a=1&b=2');
   });
 
+  for (const [what, lines, query] of [
+    ['an empty header', [[KEY, '']], 'subscription-key=good'],
+    ['another spelling of the header', [['Ocp_Apim.Subscription-Key', 'x']], 'subscription-key=good'],
+    ['an empty parameter', [[KEY, 'good']], 'subscription-key='],
+  ] as const) {
+    test(`${what} beside the key is cut out too`, () => {
+      const { edits } = permitOf(judgeLines([...lines], query));
+      assert.deepEqual([edits.headers.get(KEY.toLowerCase())?.values, edits.query], [[], '']);
+    });
+  }
+
+  test('a header that is spelled with _ goes with its other spellings', () => {
+    const from = [{ in: 'header', name: 'x_key' }] as const;
+    const steps = [step({ type: 'subscription', subscription: { from } })];
+    const { edits } = permitOf(judgeLines([['X_Key', 'good'], ['X-Key', 'other']], '', steps));
+    assert.deepEqual([...edits.headers.keys()].sort(), ['x-key', 'x_key']);
+  });
+
   test('E4, E5: subscription.name and caller are bound when it has passed', () => {
     const show = step({
       type: 'setHeaders',

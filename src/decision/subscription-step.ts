@@ -8,7 +8,7 @@ import type { Evidence } from './evidence.ts';
 import { object } from './objection.ts';
 import { Question, type Asking } from './question.ts';
 import type { Run } from './run.ts';
-import { DUPLICATE, locate, readsSamePlace, type Located } from './token-location.ts';
+import { DUPLICATE, isNamed, locate, readsSamePlace, type Located } from './token-location.ts';
 
 const NOT_FOUND: Attempt = failed(object('SubscriptionKeyNotFound'), false);
 const UNKNOWN: Attempt = failed(object('SubscriptionKeyInvalid', 'no Subscription has the key'), true);
@@ -64,10 +64,10 @@ const accept = ({ name, notAfter }: SubscriptionPlan): Attempt => ({
   },
 });
 
-/** Both locations are cut out of what is forwarded, also when another alternative won: nobody vouches for the key then. */
+/** Both locations are cut out of what is forwarded, filled or not, in every spelling, also when another alternative won: nobody vouches for the key then. */
 export function removeKeys(run: Run, { from }: CompiledSubscription, winner?: CompiledJwt): void {
   for (const location of from) {
     if (winner?.forwardToken === true && readsSamePlace(winner, location)) continue;
-    if (locate(run.request, location) !== undefined) run.edits.removeToken(location);
+    if (isNamed(run.request, location)) run.edits.removeToken(location);
   }
 }

@@ -1,4 +1,5 @@
 /** Where tokens are looked for in the received request, and how exactly one is cut out of what is forwarded (P1, E1, E3). */
+import { foldName } from '../http/head.ts';
 import type { RequestView } from '../policy/request.ts';
 import type { CompiledAlternative, CompiledJwt, TokenLocation } from '../policy/steps.ts';
 import { findCookies } from './cookies.ts';
@@ -72,6 +73,20 @@ export function locate(request: RequestView, location: TokenLocation): Located {
     case 'cookie':
       return locateCookie(request, location.name);
   }
+}
+
+/** Whether the head holds the name spelled otherwise (`X_Key` for `X-Key`). */
+export function hasOtherSpelling({ headers }: RequestView, lower: string): boolean {
+  const folded = foldName(lower);
+  return headers.lower.some(name => name.length === lower.length && name !== lower && foldName(name) === folded);
+}
+
+/** Whether anything of that name is there: empty, or in another spelling, it is no credential and yet none for the app. */
+export function isNamed(request: RequestView, location: TokenLocation): boolean {
+  if (location.in === 'query') return parseQuery(request.query).some(pair => pair.name === location.name);
+  if (location.in === 'cookie') return locate(request, location) !== undefined;
+  const lower = location.name.toLowerCase();
+  return request.headers.lower.includes(lower) || hasOtherSpelling(request, lower);
 }
 
 const samePlace = (a: TokenLocation, b: TokenLocation): boolean =>

@@ -60,11 +60,12 @@ const FLAGS: Record<string, [flag: number, ...names: string[]]> = {
     'Content-Type',
     'If-Match',
     'Cache-Control',
+    'traceparent',
+    'TraceState',
   ],
   ordinary: [
     0,
     'Accept',
-    'traceparent',
     'grpc-status',
     '__proto__',
     'constructor',

@@ -12,7 +12,7 @@ export const STRIPPED = 4;
 export const TRUSTED_PEER = 8;
 /** Forwarded only from peers whose forwarded certificates count: X-Forwarded-Client-Cert, Client-Cert, Client-Cert-Chain. */
 export const TRUSTED_CERTIFICATE = 16;
-/** Never passed on in a trailer section (RFC 9110 section 6.5.1): credentials, conditions, what describes the content. */
+/** Never passed on in a trailer section (RFC 9110 section 6.5.1): credentials, conditions, what describes the content, and the trace, which is ours to write. */
 export const NO_TRAILER = 32;
 /** What is left out of every head that is forwarded. */
 export const NEVER_FORWARDED = HOP_BY_HOP | FRAMING | STRIPPED;
@@ -61,7 +61,7 @@ const FLAGS: ReadonlyMap<string, number> = new Map([
     'authorization cookie set-cookie www-authenticate authentication-info content-type content-encoding ' +
       'content-range content-location content-disposition cache-control pragma age date expires location ' +
       'retry-after vary warning range max-forwards origin if-match if-none-match if-modified-since ' +
-      'if-unmodified-since if-range',
+      'if-unmodified-since if-range traceparent tracestate',
   ),
 ]);
 

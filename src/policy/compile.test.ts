@@ -527,6 +527,20 @@ describe('S7 and S8: what authenticates', () => {
       'x-token',
     ]);
   });
+
+  test('P9, P10: no trailer may be called like a header that authentication steps read, in any spelling', () => {
+    const signed = `header: X_Sig, payload: '\${timestamp}.\${id}.\${body}', timestampHeader: X-Ts, idHeader: X-Id`;
+    const text = `request:
+- {name: key, subscription: {query: key}}
+- {name: who, anyOf: [{hmacSignature: {${signed}, keys: [{secretKeyRef: {name: a, key: k}}]}}, {anonymous: {}}]}`;
+    assert.deepEqual([...pipelineOf(API + SUPPORT + authPolicy('p', text)).barredTrailers].sort(), [
+      'authorization',
+      'ocp-apim-subscription-key',
+      'x-id',
+      'x-sig',
+      'x-ts',
+    ]);
+  });
 });
 
 describe('E7: names are lexical', () => {

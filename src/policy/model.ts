@@ -195,6 +195,11 @@ export interface Pipeline {
    * `?access_token` for a query parameter, `cookie:session` for a cookie.
    */
   readonly credentialHeaders: ReadonlySet<string>;
+  /**
+   * Folded names of the headers that authentication steps read, a signature's time and id too: an app that takes trailers
+   * for headers must not find there what was cut out of the head, or another than was verified (security.md rule 3).
+   */
+  readonly barredTrailers: ReadonlySet<string>;
   /** Rule E7, settled when the policy loads: what `steps.x` and `vars.x` mean in the expressions of each origin. */
   readonly sight: ReadonlyMap<Origin, Sight>;
 }

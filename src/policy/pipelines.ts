@@ -1,6 +1,7 @@
 /** Pipelines: what applies to a route, in order, compiled. Routes of an Api with the same policies share one. */
 import type { ApiDraft } from './apis.ts';
 import { findCredentials, hidesAuthorization, type BackendContext } from './backend.ts';
+import { collectCredentialNames, listBarredTrailers } from './credential-names.ts';
 import { compileErrors } from './errors-plan.ts';
 import { isAuthentication } from './header-names.ts';
 import { instantiate, isBroader, type Instance, type PolicyInForce } from './in-force.ts';
@@ -10,7 +11,7 @@ import { overrideRequest, overrideResponse, type Member } from './overrides.ts';
 import type { BodyResponseStep } from './policy-body.ts';
 import { sortByLength } from './response-steps.ts';
 import { SCOPE_ORDER, type Participation } from './scopes.ts';
-import type { CompiledJwt, CompiledResponseStep, CompiledStep } from './steps.ts';
+import type { CompiledResponseStep, CompiledStep } from './steps.ts';
 
 export interface PipelineContext extends BackendContext {
   readonly policyOf: (participation: Participation) => PolicyInForce;
@@ -55,12 +56,14 @@ function createPipeline(
   });
   const steps = groups.flatMap(group => group.steps);
   const { certificate, header } = findCredentials(api, everyone, context);
+  const credentialHeaders = collectCredentialNames(steps, context.trusts);
   return {
     steps,
     authenticates: findAuthentication(steps),
     response: createResponse(api, everyone, instanceOf, context),
     errors: compileErrors(everyone, context),
-    credentialHeaders: collectCredentialNames(steps, context.trusts),
+    credentialHeaders,
+    barredTrailers: listBarredTrailers(steps, credentialHeaders),
     sight: createSight(groups, createResponseOrigins(everyone, instanceOf)),
     ...(certificate === undefined ? {} : { certificateCredential: certificate }),
     ...(header === undefined ? {} : { headerCredential: header }),
@@ -130,30 +133,6 @@ function isDynamic(step: CompiledResponseStep): boolean {
   if (step.when !== undefined || step.branch !== undefined) return true;
   if (step.type === 'setHeaders') return step.setHeaders.some(({ value }) => value.literal === undefined);
   return step.type !== 'removeHeaders';
-}
-
-function collectCredentialNames(
-  steps: readonly CompiledStep[],
-  trusts: ReadonlyMap<ObjectKey, TrustPlan>,
-): ReadonlySet<string> {
-  const names = new Set(['authorization']);
-  for (const step of steps) {
-    for (const part of step.type === 'anyOf' ? step.alternatives : [step]) {
-      if (part.type === 'jwt') part.jwt.from.forEach(location => names.add(writeLocation(location)));
-      if (part.type === 'subscription') part.subscription.from.forEach(location => names.add(writeLocation(location)));
-      if (part.type === 'hmacSignature') names.add(part.hmacSignature.scheme.header);
-      if (part.type !== 'clientCertificate') continue;
-      for (const { header } of trusts.get(part.clientCertificate.trust)?.spec.sources ?? []) {
-        if (header !== undefined) names.add(header.name.toLowerCase());
-      }
-    }
-  }
-  return names;
-}
-
-function writeLocation(location: CompiledJwt['from'][number]): string {
-  if (location.in === 'header') return location.name.toLowerCase();
-  return location.in === 'query' ? `?${location.name}` : `cookie:${location.name}`;
 }
 
 interface Group {

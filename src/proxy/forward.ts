@@ -38,7 +38,7 @@ export function forward(permit: Permit, permitted: Permitted): void {
       permit,
       text: renderForwarded({ ...permitted, permit, target: reached.target, presented }),
       pool: reached.pool,
-      reserved: presented === undefined ? active.reserved : reserveAlso(active.reserved, presented),
+      reserved: framing.kind === 'chunked' ? barTrailers(permit, active, presented) : active.reserved,
       responseMs: reached.target.timeouts.response,
       idleMs: reached.target.timeouts.idle,
       presented,
@@ -75,9 +75,17 @@ function presentFor(
   );
 }
 
-/** No trailer of the client may be taken for it. */
-const reserveAlso = (reserved: ReadonlySet<string>, { name }: PresentedHeader): ReadonlySet<string> =>
-  new Set([...reserved, foldName(name)]);
+/** Folded names that no trailer of the client may have: what policies set, read or took away, and what we present. */
+function barTrailers(
+  { route, edits }: Permit,
+  { reserved }: ActiveListener,
+  presented: PresentedHeader | undefined,
+): ReadonlySet<string> {
+  const names = new Set([...reserved, ...route.pipeline.barredTrailers]);
+  for (const name of edits.headers.keys()) names.add(foldName(name));
+  if (presented !== undefined) names.add(foldName(presented.name));
+  return names;
+}
 
 interface Forwarded extends Permitted {
   readonly permit: Permit;

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { play } from './testing/world.ts';
+import { step } from '../decision/testing/fakes.ts';
+import { OPEN, play } from './testing/world.ts';
 import { openWire, type Wire } from './testing/wire.ts';
 
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
@@ -47,6 +48,23 @@ describe('the body of a request', () => {
       assert.match(body, /\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\nX-Sum: 1\r\n\r\n$/);
       wire.socket.destroy();
     }));
+
+  test('takes no trailer along that is named like a credential or the trace, in any spelling', () =>
+    play(
+      echoBodies,
+      {
+        pipeline: { barredTrailers: new Set(['ocp-apim-subscription-key']) },
+        routes: [['/', [OPEN, step({ type: 'removeHeaders', removeHeaders: ['x-internal'] })]]],
+      },
+      async ({ world }) => {
+        const names = ['Ocp-Apim-Subscription-Key', 'Ocp_Apim.Subscription_Key', 'traceparent', 'X_Internal'];
+        const trailers = [...names.map(name => `${name}: forged`), 'X-Sum: 1'].join('\r\n');
+        const wire = openWire(world.port);
+        wire.send(`${POST}Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n${trailers}\r\n\r\n`);
+        assert.match((await wire.takeAnswer()).body, /\r\n\r\n1\r\na\r\n0\r\nX-Sum: 1\r\n\r\n$/);
+        wire.socket.destroy();
+      },
+    ));
 
   test('of many sizes arrives byte for byte', () =>
     play(

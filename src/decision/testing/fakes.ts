@@ -182,6 +182,7 @@ export function pipeline(steps: readonly CompiledStep[], parts: Partial<Pipeline
     response: { steps: [], dynamic: false },
     errors: errors(),
     credentialHeaders: new Set(['authorization']),
+    barredTrailers: new Set(['authorization']),
     sight: sightOf(steps),
     ...parts,
   };
