@@ -99,7 +99,11 @@ suite('P10: the step hmacSignature', () => {
 
   const timed = { ...HOOK.scheme, timestampHeader: 'x-ts', idHeader: 'x_id', payload: [ID, '.', TIMESTAMP, '.', BODY] };
   const HEAD = [LINE, ['X-Ts', String(NOW / 1000)], ['X_Id', 'mine']] as const;
-  const FORGED = [['X_Signature', 'forged'], ['X.Ts', 'forged'], ['X-Id', 'forged']] as const;
+  const FORGED = [
+    ['X_Signature', 'forged'],
+    ['X.Ts', 'forged'],
+    ['X-Id', 'forged'],
+  ] as const;
   const told = (steps: readonly CompiledStep[], lines: readonly (readonly [string, string])[]) =>
     [...permitOf(judgeNow(route(steps), { request: request(lines), source: answering(VALID) })).edits.headers]
       .map(([name, { values }]) => `${name}: ${values.join()}`)

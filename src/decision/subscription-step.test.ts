@@ -116,7 +116,16 @@ suite('P9: the step subscription', () => {
   test('a header that is spelled with _ goes with its other spellings', () => {
     const from = [{ in: 'header', name: 'x_key' }] as const;
     const steps = [step({ type: 'subscription', subscription: { from } })];
-    const { edits } = permitOf(judgeLines([['X_Key', 'good'], ['X-Key', 'other']], '', steps));
+    const { edits } = permitOf(
+      judgeLines(
+        [
+          ['X_Key', 'good'],
+          ['X-Key', 'other'],
+        ],
+        '',
+        steps,
+      ),
+    );
     assert.deepEqual([...edits.headers.keys()].sort(), ['x-key', 'x_key']);
   });
 

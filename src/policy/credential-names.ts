@@ -36,7 +36,9 @@ export function listBarredTrailers(
   credentials: ReadonlySet<string>,
 ): ReadonlySet<string> {
   const signed = listParts(steps).flatMap(part =>
-    part.type === 'hmacSignature' ? [part.hmacSignature.scheme.timestampHeader, part.hmacSignature.scheme.idHeader] : [],
+    part.type === 'hmacSignature'
+      ? [part.hmacSignature.scheme.timestampHeader, part.hmacSignature.scheme.idHeader]
+      : [],
   );
   const headers = [...credentials].filter(name => !/[?:]/.test(name));
   return new Set([...headers, ...signed.filter(name => name !== undefined)].map(foldName));
