@@ -1,6 +1,6 @@
 /**
  * What protection costs on a real node, and how fast a policy takes effect there: the chart installed, two pods of an app
- * behind a Service. `node bench/cluster/node.ts [CHANGES] [POLICIES]`; needs root and `npm run cluster -- build`.
+ * behind a Service. `node bench/cluster/node.ts [CHANGES] [POLICIES] [STARTS]`; needs root and `npm run cluster -- build`.
  */
 import { statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -22,10 +22,10 @@ import { locateSocket } from '../../test/cluster/support/node-daemons.ts';
 import { openNode } from '../../test/cluster/support/node.ts';
 
 const MIB = 2 ** 20;
-const STARTS = 6;
 const PLAIN = 'plain';
 const changes = Number(process.argv[2] ?? 50);
 const policies = Number(process.argv[3] ?? 1000);
+const starts = Number(process.argv[4] ?? 6);
 
 const node = await openNode();
 const clients = openClients(node);
@@ -39,7 +39,7 @@ try {
   );
   await sleep(15_000);
   console.log(`memory at rest: ${await describeMemory()}`);
-  for (const namespace of [PLAIN, SHOP, PLAIN, SHOP]) console.log(await measureStarts(namespace));
+  for (const namespace of starts === 0 ? [] : [PLAIN, SHOP, PLAIN, SHOP]) console.log(await measureStarts(namespace));
   const load = await clients.load(scene.request({ path: '/v1/devices/robot-7', token: 'web' }), {
     clients: 16,
     pauseMs: 5,
@@ -61,7 +61,7 @@ try {
 /** From the request that makes a pod until it is ready; its app has no probe. */
 async function measureStarts(namespace: string): Promise<string> {
   const taken: number[] = [];
-  for (let i = 0; i < STARTS; i++) {
+  for (let i = 0; i < starts; i++) {
     const about: AppPod = { namespace, name: `start-${i}`, spec: { terminationGracePeriodSeconds: 0 } };
     const begin = performance.now();
     await node.call('POST', `/api/v1/namespaces/${namespace}/pods`, describeBarePod(about));
@@ -92,10 +92,12 @@ async function measureChanges(scene: Scene, title: string): Promise<string> {
   return `${title}: kubectl apply → enforced on 2 pods, ms: ${describeSpread(enforced)}; kubectl itself: ${describeSpread(ran)}`;
 }
 
+/** Of other Apis, as a namespace with many apps has them. */
 async function createPolicies(): Promise<void> {
   const make = async (i: number): Promise<void> => {
-    const { metadata, ...policy } = describeColor(`other-${i}`) as { metadata: object };
-    const body = { ...policy, metadata: { ...metadata, name: `other-${i}` } };
+    const { metadata, spec, ...policy } = describeColor(`other-${i}`) as { metadata: object; spec: object };
+    const targetRefs = [{ kind: 'Api', name: `other-${i}` }];
+    const body = { ...policy, metadata: { ...metadata, name: `other-${i}` }, spec: { ...spec, targetRefs } };
     const { status } = await node.call('POST', `/apis/sallyport.dev/v1alpha1/namespaces/${SHOP}/authpolicies`, body);
     if (status !== 201) throw new Error(`policy ${i}: ${status}`);
   };
