@@ -213,7 +213,7 @@ export function createOfflineEvidence(given: Given): EvidenceSource {
     signature: createSignatureAnswer(given),
     rate: ({ step }) => {
       given.note(`rate limit ${step.counter}: not counted, taken as admitted`);
-      return { admitted: true, remaining: step.calls - 1, retryAfter: 0, reset: 0 };
+      return { admitted: true, limit: 10, remaining: step.calls - 1, retryAfter: 0, reset: 0 };
     },
   };
 }

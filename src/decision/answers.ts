@@ -4,6 +4,7 @@ import type {
   CertificateEvidence,
   DeviceEvidence,
   Evidence,
+  LeaseEvidence,
   RateEvidence,
   RevocationEvidence,
   SignatureEvidence,
@@ -61,6 +62,13 @@ export function signatureAnswer(evidence: Evidence): SignatureEvidence {
 export function rateAnswer(evidence: Evidence): RateEvidence | Undecided {
   const answer = answered(evidence);
   if ('admitted' in answer) return answer;
+  if ('reason' in answer && answer.state === 'undecided') return answer;
+  throw new CouldNotDecide('Overloaded');
+}
+
+export function leaseAnswer(evidence: Evidence): LeaseEvidence | Undecided {
+  const answer = answered(evidence);
+  if ('leased' in answer) return answer;
   if ('reason' in answer && answer.state === 'undecided') return answer;
   throw new CouldNotDecide('Overloaded');
 }

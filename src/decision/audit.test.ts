@@ -113,12 +113,12 @@ suite('S8: Audit policies', () => {
     const rate = step(
       {
         type: 'rateLimit',
-        rateLimit: { counter: 'c', calls: 1, periodMs: 1000, key: literal(''), maxKeys: 1, headers: true },
+        rateLimit: { counter: 'c', calls: 1, periodMs: 1000, key: literal(''), maxKeys: 1, headers: true, scope: 'Pod' },
       },
       { origin: audit },
     );
     const verdict = judgeNow(route([rate, open]), {
-      source: { rate: () => ((counted += 1), { admitted: false, remaining: 0, retryAfter: 1, reset: 1 }) },
+      source: { rate: () => ((counted += 1), { admitted: false, limit: 10, remaining: 0, retryAfter: 1, reset: 1 }) },
     });
     assert.deepEqual([summary(verdict), counted, verdict.responseHeaders], ['Permit', 0, []]);
   });

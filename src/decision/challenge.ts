@@ -123,7 +123,8 @@ function headersOf(denial: Denial, status: number, realm: string): [string, stri
   for (const challenge of challengesAt(denial, status)) {
     headers.push(['WWW-Authenticate', renderChallenge(challenge, realm, denial.errors.includeReason)]);
   }
-  if (status === 429 || status === 503) headers.push(['Retry-After', String(denial.retryAfter ?? RETRY_AFTER)]);
+  const isLater = status === 429 || status === 503 || denial.retryAfter !== undefined;
+  if (isLater) headers.push(['Retry-After', String(denial.retryAfter ?? RETRY_AFTER)]);
   return headers;
 }
 

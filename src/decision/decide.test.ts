@@ -77,7 +77,7 @@ const example = (last = [] as readonly ReturnType<typeof step>[]) =>
           periodMs: 60000,
           key: path('source.ip'),
           maxKeys: 100,
-          headers: false,
+          headers: false, scope: 'Pod',
         },
       },
       { name: 'rate', origin: gold },
@@ -153,7 +153,7 @@ suite('the scenario that must always work', () => {
     ],
     'a client beyond its rate, before anything else is looked at': [
       'RateLimitExceeded gold/rate',
-      { source: { ...registered, rate: () => ({ admitted: false, remaining: 0, retryAfter: 2.5, reset: 60 }) } },
+      { source: { ...registered, rate: () => ({ admitted: false, limit: 10, remaining: 0, retryAfter: 2.5, reset: 60 }) } },
     ],
   };
   for (const [who, [expected, given]] of Object.entries(refusals)) {
@@ -280,7 +280,7 @@ suite('E8: expressions that fail', () => {
       'ExpressionFailed policy/ratelimit',
       {
         type: 'rateLimit',
-        rateLimit: { counter: 'c', calls: 1, periodMs: 1000, key: path('jwt.subject'), maxKeys: 1, headers: false },
+        rateLimit: { counter: 'c', calls: 1, periodMs: 1000, key: path('jwt.subject'), maxKeys: 1, headers: false, scope: 'Pod' },
       },
     ],
     'an answer’s template denies': [
@@ -386,7 +386,7 @@ test('M7: an open stream is judged again without being counted again', () => {
   let counted = 0;
   const rate = () => {
     counted += 1;
-    return { admitted: false, remaining: 0, retryAfter: 1, reset: 1 };
+    return { admitted: false, limit: 10, remaining: 0, retryAfter: 1, reset: 1 };
   };
   const verdict = judgeNow(example(), { source: { ...registered, rate }, context: { rejudge: true } });
   assert.deepEqual([verdict.verdict, counted], ['Permit', 0]);
@@ -410,11 +410,11 @@ test('P7: RateLimit fields name no policy, and Retry-After is whole seconds', ()
     periodMs: 60000,
     key: literal(''),
     maxKeys: 10,
-    headers: true,
+    headers: true, scope: 'Pod',
   };
   const at = route([step({ type: 'rateLimit', rateLimit: limit })]);
   const verdict = judgeNow(at, {
-    source: { rate: () => ({ admitted: false, remaining: 0, retryAfter: 2.4, reset: 59.5 }) },
+    source: { rate: () => ({ admitted: false, limit: 10, remaining: 0, retryAfter: 2.4, reset: 59.5 }) },
   });
   assert.ok(verdict.verdict === 'Deny');
   assert.equal(verdict.retryAfter, 3);

@@ -14,6 +14,8 @@ import type {
   CompiledJwt,
   CompiledCertificate,
   CompiledDeviceAuth,
+  CompiledConcurrency,
+  CompiledQuota,
   CompiledRateLimit,
   CompiledSignature,
   CompiledSubscription,
@@ -59,6 +61,8 @@ export type DeviceEvidence =
 /** `remaining` calls, and seconds until one more is admitted (`retryAfter`, when refused) and until all are (`reset`). */
 export interface RateEvidence {
   readonly admitted: boolean;
+  /** Calls of a whole period, as they count here. */
+  readonly limit: number;
   readonly remaining: number;
   readonly retryAfter: number;
   readonly reset: number;
@@ -103,11 +107,31 @@ export interface SignatureRequest extends StatedSignature {
   /** An open stream: whether what it was verified by still holds. */
   readonly again: boolean;
 }
+/**
+ * `admit` counts a call that is admitted. `look` counts nothing. `count` counts a call that was admitted by looking,
+ * whatever has happened since.
+ */
+export type CountMode = 'admit' | 'look' | 'count';
+
 export interface RateRequest {
   readonly type: 'rate';
   readonly step: CompiledRateLimit;
   readonly key: string;
+  readonly mode: CountMode;
 }
+export interface QuotaRequest {
+  readonly type: 'quota';
+  readonly step: CompiledQuota;
+  readonly key: string;
+  readonly mode: CountMode;
+}
+/** One more that is open, until whoever asked ends. */
+export interface ConcurrencyRequest {
+  readonly type: 'concurrency';
+  readonly step: CompiledConcurrency;
+  readonly key: string;
+}
+export type LeaseEvidence = { readonly leased: boolean };
 /** P3 asks for the revocation list first, before the device id is looked at. */
 export interface RevocationRequest {
   readonly type: 'revocation';
@@ -122,7 +146,9 @@ export type EvidenceRequest =
   | RevocationRequest
   | SubscriptionRequest
   | SignatureRequest
-  | RateRequest;
+  | RateRequest
+  | QuotaRequest
+  | ConcurrencyRequest;
 
 /** `seen`: the very message was seen before. Refused: SignatureInvalid, BodyTooLarge. */
 export type SignatureEvidence = { readonly state: 'valid'; readonly seen: boolean } | Refusal | Undecided;
@@ -144,6 +170,7 @@ export type Evidence =
   | SubscriptionEvidence
   | SignatureEvidence
   | RateEvidence
+  | LeaseEvidence
   | string
   | undefined;
 
@@ -162,4 +189,6 @@ export interface EvidenceSource {
   subscription(request: SubscriptionRequest): SubscriptionEvidence;
   signature(request: SignatureRequest, now: number): OrPromise<SignatureEvidence>;
   rate(request: RateRequest, now: number): OrPromise<RateEvidence>;
+  quota(request: QuotaRequest, now: number): OrPromise<RateEvidence>;
+  concurrency(request: ConcurrencyRequest, now: number): OrPromise<LeaseEvidence>;
 }

@@ -17,6 +17,8 @@ const REASON_OF: Readonly<Record<EvidenceRequest['type'], Reason>> = {
   subscription: 'KeysUnavailable',
   signature: 'KeysUnavailable',
   rate: 'Overloaded',
+  quota: 'Overloaded',
+  concurrency: 'Overloaded',
 };
 
 /** The one place where "could not decide" turns into a 503. What was thrown goes no further: it may hold a token. */
@@ -42,6 +44,10 @@ function ask(source: EvidenceSource, request: EvidenceRequest, now: number): Evi
       return source.signature(request, now);
     case 'rate':
       return source.rate(request, now);
+    case 'quota':
+      return source.quota(request, now);
+    case 'concurrency':
+      return source.concurrency(request, now);
   }
 }
 

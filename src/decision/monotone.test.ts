@@ -47,7 +47,7 @@ const denying: fc.Arbitrary<StepBody> = fc.oneof(
     { type: 'requireHeader', requireHeader: { name: 'X-Missing', ignoreCase: false } },
     {
       type: 'rateLimit',
-      rateLimit: { counter: 'c', calls: 1, periodMs: 1000, key: literal('k'), maxKeys: 1, headers: true },
+      rateLimit: { counter: 'c', calls: 1, periodMs: 1000, key: literal('k'), maxKeys: 1, headers: true, scope: 'Pod' },
     },
     { type: 'setHeaders', setHeaders: [setting('x-a', path('cert.sha1'))] },
     { type: 'removeHeaders', removeHeaders: ['x-env'] },
@@ -103,7 +103,7 @@ const evidence: fc.Arbitrary<Given> = fc
       token: () => given.token,
       certificate: () => given.certificate,
       device: () => given.device,
-      rate: () => ({ admitted: given.admitted, remaining: 0, retryAfter: 1, reset: 1 }),
+      rate: () => ({ admitted: given.admitted, limit: 10, remaining: 0, retryAfter: 1, reset: 1 }),
     },
   }));
 

@@ -59,7 +59,8 @@ const NEUTRAL_TYPE: Readonly<Record<ErrorsPlan['format'], string | undefined>> =
   Empty: undefined,
 };
 
-function responseBinding({ status, headers }: Answer): Readonly<Record<string, unknown>> {
+/** The variable `response`. */
+export function responseBinding({ status, headers }: Answer): Readonly<Record<string, unknown>> {
   return {
     status: BigInt(status),
     get headers() {

@@ -7,13 +7,13 @@ import { authorize } from './authorize-step.ts';
 import { applyCertificate, tryCertificate } from './certificate-step.ts';
 import { chooseBranch } from './choose-step.ts';
 import { decideCors } from './cors-step.ts';
+import { countQuota, countRate, takeLease } from './count-step.ts';
 import { askDevice } from './device-step.ts';
 import { foundNothing } from './finding.ts';
 import { removeHeaders, requireHeader, setHeaders } from './headers-step.ts';
 import { applyToken, removeTokens, tryToken } from './jwt-step.ts';
 import { object, objectToFailure, type Objection } from './objection.ts';
 import { whenKnown, type Asking } from './question.ts';
-import { countCall } from './rate-step.ts';
 import type { Run } from './run.ts';
 import { removeOtherSpellings, trySignature } from './signature-step.ts';
 import { removeKeys, trySubscription } from './subscription-step.ts';
@@ -125,7 +125,11 @@ export function runStep(run: Run, step: RunnableStep): Result {
     case 'ipFilter':
       return conclude(run, step, filterAddress(run, step.ipFilter));
     case 'rateLimit':
-      return countCall(run, step, step.rateLimit);
+      return countRate(run, step, step.rateLimit);
+    case 'quota':
+      return countQuota(run, step, step.quota);
+    case 'concurrency':
+      return takeLease(run, step, step.concurrency);
     case 'authorize':
       return conclude(run, step, authorize(step.allow, step.deny, run.bindingsOf(step)));
     case 'requireHeader':

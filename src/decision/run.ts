@@ -3,6 +3,7 @@ import type { Origin, Route, Sight } from '../policy/model.ts';
 import type { RequestView } from '../policy/request.ts';
 import type { Choice, CompiledStep, StepHead } from '../policy/steps.ts';
 import type { Bindings } from '../policy/expression.ts';
+import type { PendingCount } from './count-step.ts';
 import { createBindings } from './bindings.ts';
 import { stepsBinding } from './step-binding.ts';
 import { Edits, NO_EDITS } from './edits.ts';
@@ -25,6 +26,7 @@ type Members = Readonly<Record<string, unknown>>;
 
 const NO_DENIALS: readonly AuditDenial[] = [];
 const NO_LINES: readonly HeaderLine[] = [];
+const NO_COUNTS: readonly PendingCount[] = [];
 const EMPTY_VARS: Readonly<Record<string, string>> = Object.freeze(Object.create(null) as Record<string, string>);
 
 export class Run {
@@ -35,6 +37,7 @@ export class Run {
   readonly findings: Finding[] = [];
   auditDenials: readonly AuditDenial[] = NO_DENIALS;
   responseHeaders: readonly HeaderLine[] = NO_LINES;
+  pendingCounts: readonly PendingCount[] = NO_COUNTS;
   /** An enforced authentication step passed (S7). */
   isAuthenticated = false;
   principal: Principal | undefined;
@@ -167,6 +170,10 @@ export class Run {
     const { reason, detail } = objection;
     const denial = { origin: step.origin, label: step.label, reason, ...(detail === undefined ? {} : { detail }) };
     this.auditDenials = [...this.auditDenials, denial];
+  }
+
+  countLater(pending: PendingCount): void {
+    this.pendingCounts = [...this.pendingCounts, pending];
   }
 
   addResponseHeader(line: HeaderLine): void {

@@ -4,6 +4,7 @@ import type { ErrorsPlan, Origin, Route } from '../policy/model.ts';
 import type { StepHead } from '../policy/steps.ts';
 import type { Bindings } from '../policy/expression.ts';
 import type { RequestView } from '../policy/request.ts';
+import type { PendingCount } from './count-step.ts';
 import type { CertificateFacts } from './evidence.ts';
 
 export interface Principal {
@@ -38,6 +39,8 @@ interface Judged {
   readonly auditDenials: readonly AuditDenial[];
   /** RateLimit and RateLimit-Policy headers of rateLimit steps with headers: true. */
   readonly responseHeaders: readonly HeaderLine[];
+  /** What is counted when the answer is known (P7 `countWhen`). */
+  readonly pendingCounts?: readonly PendingCount[] | undefined;
   /** Once a `cors` step has run: what the answer says to pages of other origins, whoever makes it (S3). */
   readonly cors?: CorsAnswer | undefined;
 }
@@ -106,6 +109,8 @@ export interface Denial {
   readonly principal?: Principal | undefined;
   readonly auditDenials: readonly AuditDenial[];
   readonly responseHeaders: readonly HeaderLine[];
+  /** What is counted when the answer is known (P7 `countWhen`). */
+  readonly pendingCounts?: readonly PendingCount[] | undefined;
   readonly cors?: CorsAnswer | undefined;
 }
 

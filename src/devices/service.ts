@@ -9,7 +9,7 @@ import type { DeviceServicePlan } from '../policy/model.ts';
 import type { Log, Metrics } from '../telemetry/telemetry.ts';
 import { createAnswerCache } from './answer-cache.ts';
 import { MAX_BODY_BYTES, readAnswer, shortenLifetime, type Answered } from './answer.ts';
-import { createBreaker, type BreakerState } from './breaker.ts';
+import { createBreaker, type BreakerState } from '../outbound/breaker.ts';
 import { createServiceBindings, renderRequest, type ServiceRequest } from './service-request.ts';
 
 export interface ServiceOptions {

@@ -12,20 +12,20 @@ function call(
 ): RateRequest {
   const { calls = 4, periodMs = 1000, maxKeys = 100, counter = 'shop/gold/rate' } = parts;
   const literal = { source: key, place: 'text', literal: key, reads: new Set<string>(), render: () => key } as const;
-  return { type: 'rate', key, step: { counter, calls, periodMs, maxKeys, key: literal, headers: false } };
+  return { type: 'rate', key, step: { counter, calls, periodMs, maxKeys, key: literal, headers: false, scope: 'Pod' } };
 }
 
 suite('P7: GCRA with burst = calls', () => {
   test('the burst passes at once, then one call comes back every period / calls', () => {
     const limits = createLimits();
     const at = (ms: number) => limits.rate(call('a'), NOW + ms);
-    assert.deepEqual(at(0), { admitted: true, remaining: 3, retryAfter: 0, reset: 0.25 });
-    assert.deepEqual(at(0), { admitted: true, remaining: 2, retryAfter: 0, reset: 0.5 });
-    assert.deepEqual(at(0), { admitted: true, remaining: 1, retryAfter: 0, reset: 0.75 });
-    assert.deepEqual(at(0), { admitted: true, remaining: 0, retryAfter: 0, reset: 1 });
-    assert.deepEqual(at(0), { admitted: false, remaining: 0, retryAfter: 0.25, reset: 1 });
-    assert.deepEqual(at(249), { admitted: false, remaining: 0, retryAfter: 0.001, reset: 0.751 });
-    assert.deepEqual(at(250), { admitted: true, remaining: 0, retryAfter: 0, reset: 1 });
+    assert.deepEqual(at(0), { admitted: true, limit: 10, remaining: 3, retryAfter: 0, reset: 0.25 });
+    assert.deepEqual(at(0), { admitted: true, limit: 10, remaining: 2, retryAfter: 0, reset: 0.5 });
+    assert.deepEqual(at(0), { admitted: true, limit: 10, remaining: 1, retryAfter: 0, reset: 0.75 });
+    assert.deepEqual(at(0), { admitted: true, limit: 10, remaining: 0, retryAfter: 0, reset: 1 });
+    assert.deepEqual(at(0), { admitted: false, limit: 10, remaining: 0, retryAfter: 0.25, reset: 1 });
+    assert.deepEqual(at(249), { admitted: false, limit: 10, remaining: 0, retryAfter: 0.001, reset: 0.751 });
+    assert.deepEqual(at(250), { admitted: true, limit: 10, remaining: 0, retryAfter: 0, reset: 1 });
     assert.equal(at(251).admitted, false);
   });
 

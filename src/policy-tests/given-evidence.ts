@@ -42,7 +42,7 @@ export function createGivenEvidence(given: Given, context: GivenContext): Eviden
     device: request => answerDevice(given, request),
     subscription: request => answerSubscription(given, request, context),
     signature: ({ step }) => answerSignature(given, step.maxBody),
-    rate: ({ step }) => ({ admitted: true, remaining: step.calls - 1, retryAfter: 0, reset: 0 }),
+    rate: ({ step }) => ({ admitted: true, limit: 10, remaining: step.calls - 1, retryAfter: 0, reset: 0 }),
   };
 }
 

@@ -24,6 +24,7 @@ import {
   settleSubscriptions,
   type SettledSubscriptions,
 } from './subscriptions.ts';
+import { findSharedStore } from './shared-store.ts';
 import { compileSupporting, createSupporting, type Supporting } from './supporting.ts';
 import { isTcpServable } from './tcp.ts';
 import { reportTargets } from './target-report.ts';
@@ -75,6 +76,9 @@ export function compileSnapshot(input: CompileInput): CompileOutput {
     invalidIds,
   );
   const apis = settleApis({ workload, lookup, inventory, supporting, report, remembered, invalidIds });
+  const storeContext = { inventory, invalid: input.invalid, remembered, workload, supporting, lookup, report };
+  const store = findSharedStore({ ...storeContext, severity: input.source === 'files' ? 'error' : 'warning' });
+  if (store !== undefined) supporting.sharedStore = store;
   const policies = compilePolicies({ ...input, remembered, inventory, supporting, report, apis: apis.known });
   const known = mergeSupporting(supporting, [...policies.borrowed, ...apis.borrowed]);
   const severity = input.source === 'files' ? 'error' : 'warning';
@@ -99,9 +103,10 @@ export function compileSnapshot(input: CompileInput): CompileOutput {
   });
   const plans = pickNamed(known, served, policies);
   const subscriptions = pickSubscriptions(settled, served, policies);
+  const isShared = served.some(({ draft }) => uses(draft, policies, 'sharedStore'));
   const unplaced = held.some(({ port }) => port === undefined) || apis.unplaced;
   const allowances = unplaced ? closePorts(policies.allowances) : policies.allowances;
-  const snapshot = freeze(input, { listeners, plans, subscriptions, policies, allowances, errors, served, report });
+  const snapshot = freeze(input, { listeners, plans, subscriptions, store: isShared ? store : undefined, policies, allowances, errors, served, report });
   return {
     snapshot,
     remembered: {
@@ -155,6 +160,7 @@ interface Parts {
   readonly listeners: Snapshot['listeners'];
   readonly plans: Supporting;
   readonly subscriptions: SubscriptionSet;
+  readonly store: Supporting['sharedStore'];
   readonly policies: PolicySet;
   readonly allowances: Snapshot['allowances'];
   readonly errors: ErrorsPlan;
@@ -164,7 +170,7 @@ interface Parts {
 
 function freeze(
   input: CompileInput,
-  { listeners, plans, subscriptions, policies, allowances, errors, served, report }: Parts,
+  { listeners, plans, subscriptions, store, policies, allowances, errors, served, report }: Parts,
 ): Snapshot {
   const used = new Set(served.flatMap(({ draft }) => policies.policiesOf(draft)));
   return {
@@ -177,6 +183,7 @@ function freeze(
     deviceServices: plans.services,
     credentials: plans.credentials,
     subscriptions,
+    ...(store === undefined ? {} : { sharedStore: store }),
     counters: new Set([...used].flatMap(policy => [...(policy.body?.needs.counters ?? [])])),
     allowances,
     errorsBeforeMatch: errors,
@@ -185,15 +192,16 @@ function freeze(
   };
 }
 
+const uses = (draft: ApiDraft, policies: PolicySet, what: 'subscriptions' | 'sharedStore'): boolean =>
+  policies.policiesOf(draft).some(({ body }) => body?.needs.uses.has(what) === true);
+
 /** A sidecar holds no hashes of keys that nobody asks for. */
 function pickSubscriptions(
   settled: SettledSubscriptions,
   served: readonly ServedApi[],
   policies: PolicySet,
 ): SubscriptionSet {
-  const asking = served.filter(({ draft }) =>
-    policies.policiesOf(draft).some(({ body }) => body?.needs.uses.has('subscriptions') === true),
-  );
+  const asking = served.filter(({ draft }) => uses(draft, policies, 'subscriptions'));
   if (asking.length === 0) return NO_SUBSCRIPTIONS;
   return planSubscriptions(
     settled,

@@ -12,6 +12,8 @@ import type { ErrorOverride } from '../api/kinds/policy.ts';
 import type { BackendCredentialSpec } from '../api/kinds/credential.ts';
 import type { ClientTrustSpec, DeviceAuthServiceSpec, TokenIssuerSpec } from '../api/kinds/material.ts';
 import type { HostPort } from './allowed-hosts.ts';
+import type { ServerTrust } from '../api/kinds/shared.ts';
+import type { TextRef } from './credential-texts.ts';
 import type { Expression, Template } from './expression.ts';
 import type { CompiledStep, ResponsePlan } from './steps.ts';
 import type { Violation } from '../api/violation.ts';
@@ -61,6 +63,17 @@ export interface SubscriptionPlan {
   readonly hashes: readonly { readonly secret: ObjectKey; readonly dataKey: string }[];
 }
 
+export interface SharedStorePlan {
+  /** The ClusterAuthPolicy that names it. */
+  readonly policy: ObjectKey;
+  /** `rediss://host:6379/0`, without user. */
+  readonly url: string;
+  readonly trust?: ServerTrust;
+  /** How it is logged in to; `missing`: it should be, and cannot. Absent: not at all. */
+  readonly login?: 'missing' | { readonly username: TextRef; readonly password: TextRef; readonly namespace: string };
+  readonly onUnavailable: 'PerPod' | 'Deny';
+}
+
 export interface SubscriptionSet {
   readonly plans: ReadonlyMap<ObjectKey, SubscriptionPlan>;
   /** Invalid ones without a last good generation: a key that nobody else has may be theirs (S6). */
@@ -82,6 +95,8 @@ export interface Snapshot {
   readonly credentials: ReadonlyMap<ObjectKey, CredentialPlan>;
   /** Empty where no step asks for a subscription key. */
   readonly subscriptions: SubscriptionSet;
+  /** Absent where no step counts there. */
+  readonly sharedStore?: SharedStorePlan;
   /** Names of what steps in force count and remember: what has another name may be forgotten. */
   readonly counters: ReadonlySet<string>;
   /** What cluster policies let this namespace leave open (S9), ended ones included; see allowances.ts. */

@@ -117,6 +117,8 @@ function overrideStep(step: CompiledStep, isOwned: (name: string) => boolean): C
     case 'authorize':
     case 'ipFilter':
     case 'rateLimit':
+    case 'quota':
+    case 'concurrency':
     case 'requireHeader':
     case 'respond':
     case 'invalid':

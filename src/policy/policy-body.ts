@@ -195,7 +195,8 @@ function checkNames(steps: readonly FlatStep<{ readonly name: string }>[], repor
 
 function compileStep({ step, field }: FlatStep<RequestStep>, index: number, scene: BodyScene): BodyStep | undefined {
   const reads: Reference[] = [];
-  const compiler = createStepCompiler(field, placeOf(scene, index, false), scene, reads, step.name);
+  const own = { name: step.name, whenAnswered: () => placeOf(scene, index, true) };
+  const compiler = createStepCompiler(field, placeOf(scene, index, false), scene, reads, own);
   const when = step.when === undefined ? undefined : compiler.expression(step.when, `${field}.when`);
   const body = compileRequestStep(step, compiler);
   if (body === undefined) return undefined;

@@ -7,7 +7,6 @@ import type {
   DeviceAuthStep,
   HeaderSetting,
   JwtStep,
-  RateLimitStep,
   RequestStep,
   RespondStep,
 } from '../api/kinds/steps.ts';
@@ -17,13 +16,13 @@ import { compileChoose, compileCors, compileVariables } from './flow-steps.ts';
 import { requireObject } from './references.ts';
 import type { StepCompiler } from './step-compiler.ts';
 import { knownIn } from './supporting.ts';
+import { compileConcurrency, compileQuota, compileRateLimit } from './traffic-steps.ts';
 import type {
   CompiledAlternative,
   CompiledCertificate,
   CompiledDeviceAuth,
   CompiledHeaderSetting,
   CompiledJwt,
-  CompiledRateLimit,
   CompiledRespond,
   CompiledRule,
   StepBody,
@@ -61,6 +60,14 @@ export function compileRequestStep(step: RequestStep, compiler: StepCompiler): S
   if (rateLimit !== undefined) {
     const compiled = compileRateLimit(rateLimit, at('rateLimit'), compiler);
     return compiled && { type: 'rateLimit', rateLimit: compiled };
+  }
+  if (step.quota !== undefined) {
+    const compiled = compileQuota(step.quota, at('quota'), compiler);
+    return compiled && { type: 'quota', quota: compiled };
+  }
+  if (step.concurrency !== undefined) {
+    const compiled = compileConcurrency(step.concurrency, at('concurrency'), compiler);
+    return compiled && { type: 'concurrency', concurrency: compiled };
   }
   return compileFlowStep(step, compiler) ?? compileHeaderStep(step, compiler);
 }
@@ -192,14 +199,6 @@ function compileAuthorize(step: AuthorizeStep, field: string, compiler: StepComp
   return step.allow === undefined
     ? { type: 'authorize', deny }
     : { type: 'authorize', allow: rules(step.allow, 'allow'), deny };
-}
-
-function compileRateLimit(step: RateLimitStep, field: string, compiler: StepCompiler): CompiledRateLimit | undefined {
-  const key = compiler.text(step.key, 'text', `${field}.key`);
-  if (key === undefined) return undefined;
-  const { calls, period, maxKeys, headers } = step;
-  compiler.needs.counters.add(compiler.counter);
-  return { counter: compiler.counter, calls, periodMs: period, key, maxKeys, headers };
 }
 
 /** Header settings of a request or a response. */

@@ -44,7 +44,7 @@ export interface Needs {
   readonly services: Set<ObjectKey>;
   readonly credentials: Set<ObjectKey>;
   /** What only some steps need of the namespace. */
-  readonly uses: Set<'subscriptions'>;
+  readonly uses: Set<'subscriptions' | 'sharedStore'>;
   /** Names of what its steps count and remember. */
   readonly counters: Set<string>;
 }
@@ -80,6 +80,8 @@ export interface StepCompiler {
   /** Of the step: `spec.request[0]`. */
   readonly field: string;
   readonly expression: (source: string, field: string, expected?: Expected) => Expression | undefined;
+  /** Of what is known when the answer is there: `response` too. Type bool. */
+  readonly answerExpression: (source: string, field: string) => Expression | undefined;
   readonly text: (source: string, place: TextPlace, field: string) => Template | undefined;
   readonly members: (
     kind: 'pairs' | 'dictionary',
@@ -125,7 +127,7 @@ export function createStepCompiler(
   environment: Environment,
   scene: BodyScene,
   reads: Reference[],
-  name = '',
+  own: { readonly name: string; readonly whenAnswered: () => Environment } | undefined = undefined,
 ): StepCompiler {
   const { report, policy, context } = scene;
   const accept = <T extends { readonly references: readonly Reference[] }>(
@@ -144,8 +146,8 @@ export function createStepCompiler(
   const audit = policy.spec.mode === 'Audit' ? 'Audit ' : '';
   return {
     policy,
-    label: `${policy.meta.name}/${name}`,
-    counter: `${audit}${policy.kind} ${policy.key}/${name}`,
+    label: `${policy.meta.name}/${own?.name ?? ''}`,
+    counter: `${audit}${policy.kind} ${policy.key}/${own?.name ?? ''}`,
     lookup: context.lookup,
     namespace: policy.meta.namespace,
     supporting: context.supporting,
@@ -154,6 +156,7 @@ export function createStepCompiler(
     field,
     expression: (source, at, expected = 'bool'): CompiledExpression | undefined =>
       accept(compileExpression(source, environment, expected), at),
+    answerExpression: (source, at) => accept(compileExpression(source, own?.whenAnswered() ?? environment, 'bool'), at),
     text: (source, place, at) => accept(compileTemplate(source, place, environment), at),
     members: (kind, entries, at) =>
       accept((kind === 'pairs' ? compilePairs : compileDictionary)(entries, environment), at),

@@ -42,6 +42,8 @@ export type StepBody =
   | { readonly type: 'authorize'; readonly allow?: readonly CompiledRule[]; readonly deny: readonly CompiledRule[] }
   | { readonly type: 'ipFilter'; readonly ipFilter: AddressFilter }
   | { readonly type: 'rateLimit'; readonly rateLimit: CompiledRateLimit }
+  | { readonly type: 'quota'; readonly quota: CompiledQuota }
+  | { readonly type: 'concurrency'; readonly concurrency: CompiledConcurrency }
   | { readonly type: 'requireHeader'; readonly requireHeader: CompiledRequireHeader }
   | { readonly type: 'setHeaders'; readonly setHeaders: readonly CompiledHeaderSetting[] }
   | { readonly type: 'removeHeaders'; readonly removeHeaders: readonly string[] }
@@ -141,14 +143,31 @@ export interface CompiledRule {
   readonly message?: string;
 }
 
-export interface CompiledRateLimit {
+export interface CompiledCount {
   /** Identifies the counters over reloads: policy key and step name (P7). */
   readonly counter: string;
+  readonly key: Template;
+  readonly scope: 'Pod' | 'Workload' | 'Shared';
+}
+
+export interface CompiledRateLimit extends CompiledCount {
   readonly calls: number;
   readonly periodMs: number;
-  readonly key: Template;
   readonly maxKeys: number;
   readonly headers: boolean;
+  /** Over `response`: admitted by looking, counted when it is true. */
+  readonly countWhen?: Expression;
+}
+
+export interface CompiledQuota extends CompiledCount {
+  readonly calls: number;
+  readonly periodMs: number;
+  readonly maxKeys: number;
+  readonly countWhen?: Expression;
+}
+
+export interface CompiledConcurrency extends CompiledCount {
+  readonly max: number;
 }
 
 export interface CompiledRequireHeader {

@@ -6,7 +6,7 @@ import type { ObjectOfKind, SallyportObject } from '../api/kinds/index.ts';
 import { SERVICE_ANSWER, SERVICE_REQUEST, type Environment } from './cel-environment.ts';
 import { compileExpression } from './cel.ts';
 import { identify, type Inventory } from './inventory.ts';
-import type { CredentialPlan, DeviceServicePlan, IssuerPlan, Plan, TrustPlan } from './model.ts';
+import type { CredentialPlan, DeviceServicePlan, IssuerPlan, Plan, SharedStorePlan, TrustPlan } from './model.ts';
 import { credentialSort, listCredentialTexts } from './credential-texts.ts';
 import { adviseMaterial, readKeyRef, requireObject, type KnownObjects, type Lookup } from './references.ts';
 import { reportOn, type ObjectReport, type Report } from './report.ts';
@@ -18,6 +18,8 @@ export interface Supporting {
   readonly trusts: Map<ObjectKey, TrustPlan>;
   readonly services: Map<ObjectKey, DeviceServicePlan>;
   readonly credentials: Map<ObjectKey, CredentialPlan>;
+  /** Of the cluster policies that apply to the namespace. */
+  sharedStore?: SharedStorePlan;
   /** Identities of objects that exist and have no plan, since they are invalid. */
   readonly invalid: Set<string>;
 }

@@ -195,7 +195,7 @@ describe('source.ip', () => {
           periodMs: 1000,
           key: template(bindings => read(bindings, 'source.ip')),
           maxKeys: 1,
-          headers: false,
+          headers: false, scope: 'Pod',
         },
       });
       await forwarded(lines, {
@@ -207,7 +207,7 @@ describe('source.ip', () => {
         evidence: {
           rate: request => {
             seen = request.key;
-            return { admitted: true, remaining: 1, retryAfter: 0, reset: 0 };
+            return { admitted: true, limit: 10, remaining: 1, retryAfter: 0, reset: 0 };
           },
         },
       });

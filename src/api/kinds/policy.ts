@@ -10,7 +10,6 @@ import {
   optional,
   required,
   string,
-  unbuilt,
   type Infer,
 } from '../schema.ts';
 import { REASON_NAMES } from '../reasons.ts';
@@ -19,10 +18,12 @@ import { requestStep, responseStep } from './steps.ts';
 import {
   labelSelector,
   objectName,
+  serverTrust,
   settableHeader,
   targetRefs,
   targetSelectors,
   template,
+  url,
   valueSource,
   variableName,
 } from './shared.ts';
@@ -156,6 +157,47 @@ export const authPolicySpec = object(
 );
 export type AuthPolicySpec = Infer<typeof authPolicySpec>;
 
+const sharedStore = object(
+  {
+    url: required(
+      url(
+        'Where it is: redis or, with TLS, rediss; the path is the number of the database.',
+        '^rediss?://[^\\s/?#@]+(/[0-9]{1,3})?$',
+        'a URL such as rediss://limits.sallyport-system.svc:6379, without user and password',
+      ),
+    ),
+    trust: optional({
+      ...serverTrust,
+      description: 'Which certificate authorities the store’s certificate must chain to; with rediss.',
+    }),
+    credential: optional({
+      ...objectName,
+      description: 'The BackendCredential (basic) by which it is logged in to; needs shareSecrets.',
+      example: 'sallyport-system/limits',
+    }),
+    onUnavailable: defaulted(
+      enumeration(['PerPod', 'Deny'], {
+        description:
+          'What becomes of limits while the store does not answer within 250 ms: PerPod, each pod counts for itself, or Deny, 503 Overloaded.',
+      }),
+      'PerPod',
+    ),
+  },
+  {
+    description:
+      'A Valkey or Redis server (7 or newer, no cluster mode) in which steps with scope Shared count, over all pods of the namespaces that the policy selects.',
+    rules: [
+      {
+        cel: "self.url.startsWith('rediss:') == has(self.trust)",
+        test: v => String(v['url']).startsWith('rediss:') === 'trust' in v,
+        field: 'trust',
+        problem: 'rediss and trust belong together',
+        fix: 'name the CA that signs the store’s certificate, or write redis:// without trust',
+      },
+    ],
+  },
+);
+
 export const clusterAuthPolicySpec = object(
   {
     targetSelectors: optional(targetSelectors),
@@ -168,9 +210,7 @@ export const clusterAuthPolicySpec = object(
       boolean({ description: 'true: the Secrets it names may reach the sidecars it selects; status shows it.' }),
       false,
     ),
-    sharedStore: optional(
-      unbuilt('sharedStore is not built yet', { description: 'The store of limits with scope Shared.' }),
-    ),
+    sharedStore: optional(sharedStore),
     allowances: optional(
       list(allowance, {
         description: 'What namespaces may leave open: only cluster-scoped objects can weaken.',

@@ -3,7 +3,6 @@ import {
   boolean,
   defaulted,
   describe,
-  duration,
   enumeration,
   integer,
   list,
@@ -19,10 +18,9 @@ import {
 import { bodyRewrite, corsStep, replaceTextStep, setVariablesStep } from './flow-steps.ts';
 import { celExpression, headerName, memberName, objectName, queryName, settableHeader, template } from './shared.ts';
 import { hmacSignatureStep, subscriptionStep } from './caller-steps.ts';
-import { ipFilterStep } from './traffic-steps.ts';
+import { concurrencyStep, ipFilterStep, quotaStep, rateLimitStep } from './traffic-steps.ts';
 
 const SECOND = 1000;
-const DAY = 86400 * SECOND;
 
 const tokenLocation = object(
   {
@@ -348,46 +346,6 @@ export const authorizeStep = object(
 );
 export type AuthorizeStep = Infer<typeof authorizeStep>;
 
-export const rateLimitStep = object({
-  calls: required(
-    integer({
-      description: 'Calls per period, and the burst; more are 429 RateLimitExceeded.',
-      minimum: 1,
-      maximum: 1000000,
-    }),
-  ),
-  period: required(
-    duration({ description: 'The period, 1s to 24h.', example: '60s', minimumMs: SECOND, maximumMs: DAY }),
-  ),
-  key: defaulted(
-    { ...template, description: 'Whom a counter belongs to; default: everything together.', example: '${source.ip}' },
-    '',
-  ),
-  maxKeys: defaulted(
-    integer({ description: 'Most counters held; past it new keys share one.', minimum: 1, maximum: 10000000 }),
-    100000,
-  ),
-  headers: defaulted(boolean({ description: 'Whether answers carry RateLimit and RateLimit-Policy.' }), false),
-  countWhen: optional(
-    unbuilt('countWhen is not built yet: every admitted call counts', {
-      description: 'CEL over the response.',
-      shape: 'text',
-    }),
-  ),
-  scope: defaulted(
-    enumeration(['Pod'], {
-      description:
-        'Pod: each pod counts for itself, so the whole is this times the pods; counters are lost on restart.',
-      unbuilt: {
-        Workload: 'scope Workload needs the cluster source, which is not built yet',
-        Shared: 'scope Shared is not built yet',
-      },
-    }),
-    'Pod',
-  ),
-});
-export type RateLimitStep = Infer<typeof rateLimitStep>;
-
 export const requireHeaderStep = object({
   name: required({ ...headerName, description: 'The header; missing: 403 HeaderNotFound.' }),
   values: optional(
@@ -631,9 +589,9 @@ const REQUEST_FIELDS = {
   authorize: optional(describe(authorizeStep, 'CEL rules on what is known by now.')),
   ipFilter: optional(describe(ipFilterStep, 'Source addresses (source.ip) that may pass, or may not.')),
   rateLimit: optional(describe(rateLimitStep, 'A rate per key (GCRA), with a burst of calls.')),
-  quota: optional(unbuilt('the step quota is not built yet', { description: 'Calls in a fixed window.' })),
+  quota: optional(describe(quotaStep, 'Calls in a fixed window.')),
   requireHeader: optional(describe(requireHeaderStep, 'A header that must be there; no authentication.')),
-  concurrency: optional(unbuilt('the step concurrency is not built yet', { description: 'Requests open at once.' })),
+  concurrency: optional(describe(concurrencyStep, 'Requests open at once.')),
   cors: optional(
     describe(
       corsStep,

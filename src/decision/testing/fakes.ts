@@ -291,7 +291,9 @@ export const source = (parts: Partial<EvidenceSource> = {}): EvidenceSource => (
   device: () => ({ state: 'undecided', reason: 'DeviceAuthUnavailable' }),
   subscription: () => ({ state: 'found', plans: [] }),
   signature: () => ({ state: 'refused', reason: 'SignatureInvalid' }),
-  rate: () => ({ admitted: true, remaining: 9, retryAfter: 0, reset: 1 }),
+  rate: () => ({ admitted: true, limit: 10, remaining: 9, retryAfter: 0, reset: 1 }),
+  quota: () => ({ admitted: true, limit: 10, remaining: 9, retryAfter: 0, reset: 1 }),
+  concurrency: () => ({ leased: true }),
   ...parts,
 });
 
