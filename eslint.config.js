@@ -14,7 +14,7 @@ const FLOORS = {
   outbound: { folders: ['api', 'http', 'policy', 'decision', 'material', 'telemetry'] },
   trust: { folders: ['api', 'http', 'x509', 'policy', 'decision', 'telemetry', 'material', 'outbound'] },
   callers: { folders: ['api', 'http', 'policy', 'decision', 'telemetry', 'material', 'limits'] },
-  limits: { folders: ['api', 'policy', 'decision', 'telemetry'] },
+  limits: { folders: ['api', 'policy', 'decision', 'telemetry', 'material', 'credentials', 'outbound'] },
   tokens: { folders: ['api', 'http', 'policy', 'decision', 'telemetry', 'material', 'outbound'] },
   devices: { folders: ['api', 'http', 'policy', 'decision', 'telemetry', 'material', 'outbound', 'credentials'] },
   credentials: { folders: ['api', 'http', 'x509', 'policy', 'telemetry', 'material', 'outbound'] },

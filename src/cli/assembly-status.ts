@@ -1,4 +1,5 @@
 /** How an assembly tells of itself: to status, to the log, to the controller. */
+import type { StoreStatus } from '../limits/store-keeper.ts';
 import type { IssuerState } from '../material/protocol.ts';
 import type { IdleObject } from '../policy/compile.ts';
 import type { Violation } from '../api/violation.ts';
@@ -36,3 +37,7 @@ export function describeViolation({ severity, object, field, problem, fix, posit
   const where = position === undefined ? object : `${position.file}:${position.line}`;
   return `${severity}: ${where}${field === '' ? '' : `: ${field}`}: ${problem}; ${fix}`;
 }
+
+/** Nothing where no policy counts in a store. */
+export const describeStore = (store: StoreStatus | undefined): { readonly sharedStore?: StoreStatus } =>
+  store === undefined ? {} : { sharedStore: store };

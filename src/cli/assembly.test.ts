@@ -31,6 +31,9 @@ function start(workload: Partial<Workload> = {}) {
     clock: Date.now,
     random: () => 0.5,
     randomBytes: size => new Uint8Array(size),
+    monotonic: () => performance.now(),
+    resolve: [],
+    readyPods: () => 1,
     publish: generation => void published.push(generation),
   });
   const collection = createCollection();

@@ -11,8 +11,9 @@ import { createSubscriptionKeys } from '../callers/subscription-keys.ts';
 import type { Snapshot } from '../policy/model.ts';
 import type { EnforcedState } from '../material/acknowledgement.ts';
 import type { Fetcher } from '../outbound/fetcher.ts';
+import type { ResolveRule } from '../outbound/resolve.ts';
 import { isInForce } from '../policy/allowances.ts';
-import { describeIssuer, describeViolation, explainUnserved, settleWithin } from './assembly-status.ts';
+import { describeIssuer, describeStore, describeViolation, explainUnserved, settleWithin } from './assembly-status.ts';
 import { compileSnapshot, type CompileOutput } from '../policy/compile.ts';
 import type { Remembered } from '../policy/remembered.ts';
 import type { Generation } from '../proxy/generation.ts';
@@ -38,6 +39,11 @@ export interface AssemblyOptions {
   /** 0 ≤ x < 1, for jitter. */
   readonly random: () => number;
   readonly randomBytes: (size: number) => Uint8Array;
+  readonly monotonic: () => number;
+  /** As given by --resolve. */
+  readonly resolve: readonly ResolveRule[];
+  /** Ready pods of the workload, this one included; at least 1. */
+  readonly readyPods: () => number;
   readonly meshCertificate?: { readonly certificateFile: string; readonly keyFile: string };
   /** `meshCertificate.managed` where a controller signs. */
   readonly managed?: Pick<ManagedOptions, 'sign' | 'store'> | undefined;
@@ -88,7 +94,8 @@ export function createAssembly(options: AssemblyOptions): Assembly {
   });
   const trust = createTrust({ ...adapters, onChange: () => republish() });
   const devices = createDevices(adapters);
-  const limits = createLimits();
+  const { readyPods, resolve, monotonic, randomBytes } = options;
+  const limits = createLimits({ ...adapters, readyPods, resolve, monotonic, random, randomBytes });
   const replays = createReplays(createKeyHash(options.randomBytes(8)));
   const credentials = createCredentials({
     log: telemetry.log,
@@ -140,6 +147,7 @@ export function createAssembly(options: AssemblyOptions): Assembly {
     };
     const callers = prepareCallers(snapshot, material);
     limits.keep(snapshot.counters);
+    limits.prepare(snapshot.sharedStore, material);
     replays.keep(snapshot.counters);
     publish({ snapshot, material, callers, limits, unserved: explainUnserved(compiled.idle), ...views });
     publishedAt = clock();
@@ -188,7 +196,11 @@ export function createAssembly(options: AssemblyOptions): Assembly {
       return inForce === undefined ? undefined : { kept: inForce.kept, violations: inForce.snapshot.violations };
     },
     ready: async ms => {
-      await Promise.all([views?.tokens.ready(ms), settleWithin(credentials.ready(), ms)]);
+      await Promise.all([
+        views?.tokens.ready(ms),
+        settleWithin(credentials.ready(), ms),
+        settleWithin(limits.ready(), ms),
+      ]);
     },
     refreshMetrics() {
       views?.tokens.status(); // sets the ages of keys
@@ -213,6 +225,7 @@ export function createAssembly(options: AssemblyOptions): Assembly {
       trusts: views?.trust.status() ?? [],
       deviceServices: views?.devices.status() ?? [],
       credentials: views?.credentials.status() ?? [],
+      ...describeStore(limits.status()),
     }),
     publicKeys: () => credentials.publicKeys(),
     missingCertificates: () =>
@@ -231,6 +244,7 @@ export function createAssembly(options: AssemblyOptions): Assembly {
       tokens.close();
       trust.close();
       credentials.close();
+      await limits.close();
       await fetcher.close();
     },
   };

@@ -37,6 +37,8 @@ export interface Cluster {
   start(onChange: (resources: Resources) => Outcome | undefined): Promise<void>;
   /** Why nothing is in force yet; empty: something is. */
   problems(): readonly string[];
+  /** Ready pods of the workload, this one included; 1 until the controller says more. */
+  readyPods(): number;
   /** For status. */
   describe(): Readonly<Record<string, unknown>>;
   refreshMetrics(): void;
@@ -77,6 +79,7 @@ export function createCluster(options: ClusterOptions): Cluster {
       });
     },
     problems: () => source.problems(describeController(stream?.status())),
+    readyPods: () => source.readyPods(),
     describe: () => describe(source, stream?.status()),
     refreshMetrics: () => setMetrics(metrics, source, stream),
     ...(controller === undefined ? {} : { managed: manageCertificates(options, controller) }),

@@ -11,6 +11,7 @@ import type {
   CertificateRequest,
   DeviceEvidence,
   EvidenceSource,
+  RateEvidence,
   RevocationEvidence,
   RevocationRequest,
   SubscriptionEvidence,
@@ -201,6 +202,12 @@ function answerDevice({ deviceAuth, note }: Given): DeviceEvidence {
   return { state: 'answered', ...deviceAuth };
 }
 
+/** What others have called is not known here. */
+function admit(what: string, { calls }: { readonly calls: number }, given: Given): RateEvidence {
+  given.note(`${what}: not counted, taken as admitted`);
+  return { admitted: true, limit: calls, remaining: calls - 1, retryAfter: 0, reset: 0 };
+}
+
 export function createOfflineEvidence(given: Given): EvidenceSource {
   const [leaf] = given.chain;
   return {
@@ -211,9 +218,11 @@ export function createOfflineEvidence(given: Given): EvidenceSource {
     device: () => answerDevice(given),
     subscription: createSubscriptionAnswer(given),
     signature: createSignatureAnswer(given),
-    rate: ({ step }) => {
-      given.note(`rate limit ${step.counter}: not counted, taken as admitted`);
-      return { admitted: true, limit: 10, remaining: step.calls - 1, retryAfter: 0, reset: 0 };
+    rate: ({ step }) => admit(`rate limit ${step.counter}`, step, given),
+    quota: ({ step }) => admit(`quota ${step.counter}`, step, given),
+    concurrency: ({ step }) => {
+      given.note(`concurrency ${step.counter}: not counted, taken as admitted`);
+      return { leased: true };
     },
   };
 }

@@ -23,6 +23,8 @@ export interface Feed {
   start(onChange: (resources: Resources) => Outcome | undefined): Promise<void>;
   /** Why nothing is in force yet, as /readyz says it. */
   problems(): readonly string[];
+  /** Ready pods of the workload, this one included. */
+  readyPods(): number;
   /** For status. */
   describe(): Readonly<Record<string, unknown>>;
   refreshMetrics(): void;
@@ -43,6 +45,7 @@ export async function openFeed(options: FeedOptions): Promise<Feed> {
   return {
     start: onChange => source.start(onChange),
     problems: () => [],
+    readyPods: () => values['ready-pods'],
     describe: () => ({ source: { kind: 'files', directory } }),
     refreshMetrics: () => undefined,
     stop: () => source.stop(),

@@ -73,6 +73,14 @@ const options = {
     placeholder: 'PATH',
     description: 'Unix socket for status, drain and log-level; absent: none.',
   }),
+  'ready-pods': numberOption(
+    { min: 1, max: 10_000, fallback: 1 },
+    {
+      placeholder: 'NUMBER',
+      description:
+        'By how many limits with scope Workload are divided, with --config; in a pod the controller says it.',
+    },
+  ),
   'max-memory': parsedOption(readMemory, {
     placeholder: 'SIZE',
     description: 'Resident memory (256Mi): above 95 % new requests are 503 Overloaded.',

@@ -84,6 +84,9 @@ async function serve(values: SidecarValues, io: Io, signal: AbortSignal): Promis
     clock: Date.now,
     random: Math.random,
     randomBytes,
+    monotonic: () => performance.now(),
+    resolve: values.resolve,
+    readyPods: () => feed.readyPods(),
     source: isCluster ? 'kubernetes' : 'files',
     publish: generation => {
       inForce = generation;

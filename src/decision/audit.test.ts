@@ -108,19 +108,36 @@ suite('S8: Audit policies', () => {
     );
   });
 
-  test('its counters are not consumed', () => {
-    let counted = 0;
+  test('what it counts is told to nobody, and its would-deny is counted', () => {
+    const asked: string[] = [];
     const rate = step(
       {
         type: 'rateLimit',
-        rateLimit: { counter: 'c', calls: 1, periodMs: 1000, key: literal(''), maxKeys: 1, headers: true, scope: 'Pod' },
+        rateLimit: {
+          counter: 'Audit c',
+          calls: 1,
+          periodMs: 1000,
+          key: literal(''),
+          maxKeys: 1,
+          headers: true,
+          scope: 'Pod',
+        },
       },
       { origin: audit },
     );
     const verdict = judgeNow(route([rate, open]), {
-      source: { rate: () => ((counted += 1), { admitted: false, limit: 10, remaining: 0, retryAfter: 1, reset: 1 }) },
+      source: {
+        rate: ({ step: { counter }, mode }) => {
+          asked.push(`${counter} ${mode}`);
+          return { admitted: false, limit: 10, remaining: 0, retryAfter: 1, reset: 1 };
+        },
+      },
     });
-    assert.deepEqual([summary(verdict), counted, verdict.responseHeaders], ['Permit', 0, []]);
+    assert.deepEqual([summary(verdict), asked, verdict.responseHeaders], ['Permit', ['Audit c admit'], []]);
+    assert.deepEqual(
+      verdict.auditDenials.map(({ label, reason }) => `${label} ${reason}`),
+      ['audit/ratelimit RateLimitExceeded'],
+    );
   });
 
   test('its own later steps see what it bound, nobody else does', () => {

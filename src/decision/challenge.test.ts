@@ -156,13 +156,14 @@ suite('status, challenges and Retry-After', () => {
     assert.deepEqual(valuesOf('www-authenticate', rendered), ['Bearer realm="a\\"\\\\b "']);
   });
 
-  test('Retry-After on 429 and 503 only, by what is sent', () => {
+  test('Retry-After where it is known, and on every 503 that is sent', () => {
     const after = (one: Denial) => valuesOf('retry-after', renderDenial(one, ABOUT));
     assert.deepEqual(after(denial('RateLimitExceeded', {}, { retryAfter: 7 })), ['7']);
     assert.deepEqual(after(denial('KeysUnavailable')), ['5']);
     assert.deepEqual(after(denial('Draining', {}, { retryAfter: 1 })), ['1']);
     assert.deepEqual(after(denial('KeysUnavailable', override('KeysUnavailable', { status: 500 }))), []);
-    assert.deepEqual(after(denial('AuthorizationDenied', {}, { retryAfter: 7 })), []);
+    assert.deepEqual(after(denial('QuotaExceeded', {}, { retryAfter: 7 })), ['7']);
+    assert.deepEqual(after(denial('AuthorizationDenied')), []);
   });
 });
 

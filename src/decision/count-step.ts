@@ -1,6 +1,5 @@
 /** The steps `rateLimit`, `quota` and `concurrency` (P7): who counts is an argument, what it means is here. */
 import type { Reason } from '../api/reasons.ts';
-import type { Bindings } from '../policy/expression.ts';
 import type {
   CompiledConcurrency,
   CompiledCount,
@@ -19,7 +18,7 @@ import type { Run } from './run.ts';
 export interface PendingCount {
   readonly request: RateRequest | QuotaRequest;
   /** E8: an expression that fails counts. */
-  readonly counts: (response: Bindings) => boolean;
+  readonly counts: (response: Readonly<Record<string, unknown>>) => boolean;
 }
 
 /**

@@ -77,7 +77,8 @@ const example = (last = [] as readonly ReturnType<typeof step>[]) =>
           periodMs: 60000,
           key: path('source.ip'),
           maxKeys: 100,
-          headers: false, scope: 'Pod',
+          headers: false,
+          scope: 'Pod' as const,
         },
       },
       { name: 'rate', origin: gold },
@@ -153,7 +154,12 @@ suite('the scenario that must always work', () => {
     ],
     'a client beyond its rate, before anything else is looked at': [
       'RateLimitExceeded gold/rate',
-      { source: { ...registered, rate: () => ({ admitted: false, limit: 10, remaining: 0, retryAfter: 2.5, reset: 60 }) } },
+      {
+        source: {
+          ...registered,
+          rate: () => ({ admitted: false, limit: 10, remaining: 0, retryAfter: 2.5, reset: 60 }),
+        },
+      },
     ],
   };
   for (const [who, [expected, given]] of Object.entries(refusals)) {
@@ -280,7 +286,15 @@ suite('E8: expressions that fail', () => {
       'ExpressionFailed policy/ratelimit',
       {
         type: 'rateLimit',
-        rateLimit: { counter: 'c', calls: 1, periodMs: 1000, key: path('jwt.subject'), maxKeys: 1, headers: false, scope: 'Pod' },
+        rateLimit: {
+          counter: 'c',
+          calls: 1,
+          periodMs: 1000,
+          key: path('jwt.subject'),
+          maxKeys: 1,
+          headers: false,
+          scope: 'Pod',
+        },
       },
     ],
     'an answer’s template denies': [
@@ -410,11 +424,12 @@ test('P7: RateLimit fields name no policy, and Retry-After is whole seconds', ()
     periodMs: 60000,
     key: literal(''),
     maxKeys: 10,
-    headers: true, scope: 'Pod',
+    headers: true,
+    scope: 'Pod' as const,
   };
   const at = route([step({ type: 'rateLimit', rateLimit: limit })]);
   const verdict = judgeNow(at, {
-    source: { rate: () => ({ admitted: false, limit: 10, remaining: 0, retryAfter: 2.4, reset: 59.5 }) },
+    source: { rate: () => ({ admitted: false, limit: 100, remaining: 0, retryAfter: 2.4, reset: 59.5 }) },
   });
   assert.ok(verdict.verdict === 'Deny');
   assert.equal(verdict.retryAfter, 3);

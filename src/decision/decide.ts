@@ -66,6 +66,7 @@ const respondBy = (run: Run, step: CompiledStep, rendered: Rendered): Respond =>
   route: run.route,
   auditDenials: run.auditDenials,
   responseHeaders: run.responseHeaders,
+  pendingCounts: run.pendingCounts,
   cors: run.cors,
   origin: step.origin,
   label: step.label,

@@ -23,18 +23,23 @@ export interface Judged {
 }
 
 /** `before`: what was remembered, `now` if nothing was. When the clock was set back, a key waits one window at most. */
-export function judgeRate({ interval, window, limit }: Rate, before: number, now: number, mode: CountMode): Judged {
+export function judgeRate(rate: Rate, before: number, now: number, mode: CountMode): Judged {
+  const { interval, window } = rate;
   const start = Math.min(Math.max(before, now), now + window);
   // Sums of fractions are not exact; a thousandth of a call decides nothing.
   const isEarly = start + interval - window - now > interval / 1000;
   const isCounted = mode === 'count' || (mode === 'admit' && !isEarly);
   const arrival = isCounted ? start + interval : start;
-  const evidence = {
-    admitted: !isEarly,
+  return { evidence: tellRate(rate, !isEarly, arrival - now), arrival: isCounted ? arrival : undefined };
+}
+
+/** `reset`: milliseconds until the key has all its calls again. */
+export function tellRate({ interval, window, limit }: Rate, admitted: boolean, reset: number): RateEvidence {
+  return {
+    admitted,
     limit,
-    remaining: Math.max(0, Math.floor((now + window - arrival) / interval + 0.001)),
-    retryAfter: isEarly ? (start + interval - window - now) / 1000 : 0,
-    reset: (arrival - now) / 1000,
+    remaining: Math.max(0, Math.floor((window - reset) / interval + 0.001)),
+    retryAfter: admitted ? 0 : (reset + interval - window) / 1000,
+    reset: reset / 1000,
   };
-  return { evidence, arrival: isCounted ? arrival : undefined };
 }

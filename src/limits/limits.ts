@@ -1,98 +1,121 @@
 /**
- * limits: floor 2. Rate limits by GCRA (ITU-T I.371, the virtual scheduling algorithm), counted in this process: one
- * number a key. May import api/, policy/, decision/ and telemetry/.
+ * limits: floor 2. Rates, quotas and concurrency (P7): counted in this process, for it or for its part of the workload, or
+ * in a store that all pods share. May import api/, policy/, decision/, telemetry/, material/, credentials/ and outbound/.
  */
-import type { RateEvidence, RateRequest } from '../decision/evidence.ts';
+import type { ConcurrencyRequest, QuotaRequest, RateEvidence, RateRequest } from '../decision/evidence.ts';
+import { CouldNotDecide } from '../decision/could-not-decide.ts';
+import type { Material } from '../material/material.ts';
+import type { ResolveRule } from '../outbound/resolve.ts';
+import type { SharedStorePlan } from '../policy/model.ts';
+import type { CompiledCount } from '../policy/steps.ts';
+import type { Log, Metrics } from '../telemetry/telemetry.ts';
+import { createRate } from './gcra.ts';
+import { createKeyHash } from './key-hash.ts';
+import { createLocalLimits, type Counting } from './local-limits.ts';
+import { createSharedLimits, RENEW_MS, type Lease } from './shared-limits.ts';
+import { createStoreKeeper, type StoreStatus } from './store-keeper.ts';
+
+type OrPromise<T> = T | Promise<T>;
+
+export interface LimitsOptions {
+  /** Ready pods of the workload, this one included; at least 1. */
+  readonly readyPods: () => number;
+  readonly resolve: readonly ResolveRule[];
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly monotonic: () => number;
+  /** 0 ≤ x < 1, for jitter. */
+  readonly random: () => number;
+  readonly randomBytes: (size: number) => Uint8Array;
+}
 
 export interface Limits {
-  /**
-   * Admits and counts one call, or refuses it and counts nothing. The burst is `calls`; one more comes back every
-   * `period / calls`. `now` in milliseconds since the epoch; when the clock is set back, a key waits one period at most.
-   */
-  rate(request: RateRequest, now: number): RateEvidence;
-  /** Keys held for a counter. */
-  size(counter: string): number;
+  /** Admits and counts, as its mode says. `now`: milliseconds since the epoch. Throws CouldNotDecide. */
+  rate(request: RateRequest, now: number): OrPromise<RateEvidence>;
+  quota(request: QuotaRequest, now: number): OrPromise<RateEvidence>;
+  /** What ends it, to be called once; undefined: as many are open already. Throws CouldNotDecide. */
+  acquire(request: ConcurrencyRequest): OrPromise<Lease | undefined>;
+  /** The store of the generation that comes into force, if it has one. The same one keeps its connection. */
+  prepare(plan: SharedStorePlan | undefined, material: Material): void;
   /** Forgets the counters that no loaded policy names any more. */
   keep(counters: ReadonlySet<string>): void;
+  /** Of a counter in this process: keys held, and the bytes of its table. */
+  size(counter: string): { readonly keys: number; readonly bytes: number };
+  /** Tells the store again of what is open; called every 10 s by itself. */
+  renew(): Promise<void>;
+  /** Resolves when the store was tried once. */
+  ready(): Promise<void>;
+  /** Absent: no policy counts in a store. */
+  status(): StoreStatus | undefined;
+  close(): Promise<void>;
 }
 
-/**
- * Arrivals are the moments at which a key will have all its calls again, milliseconds since the process began to count
- * (small figures keep their fractions). Other `calls` or `period` after a reload mean the same moments by new figures.
- */
-interface Counter {
-  /** In the order of the last admitted call, so that what can be forgotten is found at the front. */
-  readonly arrivals: Map<string, number>;
-  /** All keys together that found the table full (P7). */
-  overflow: number;
-}
+export function createLimits(options: LimitsOptions): Limits {
+  const { randomBytes } = options;
+  const local = createLocalLimits(createKeyHash(randomBytes(8)));
+  const stores = createStoreKeeper(options);
+  const shared = createSharedLimits(() => stores.current(), Buffer.from(randomBytes(9)).toString('base64url'));
+  const renewing = setInterval(() => void shared.renew(), RENEW_MS).unref();
+  /** How many a limit is divided by. */
+  const podsOf = ({ scope }: CompiledCount): number => (scope === 'Workload' ? options.readyPods() : 1);
 
-/** Most keys looked at on one insertion: the table shrinks faster than it grows, and no call pays for a sweep. */
-const SWEEP = 4;
+  const countHere = (request: RateRequest | QuotaRequest, now: number): RateEvidence => {
+    const { step, key, mode } = request;
+    const { counter, maxKeys, calls, periodMs } = step;
+    const counting: Counting = { counter, key, maxKeys, mode, now };
+    return request.type === 'rate'
+      ? local.rate(counting, createRate(calls, periodMs, podsOf(step)))
+      : local.quota(counting, { calls: divide(calls, podsOf(step)), periodMs });
+  };
+  const countThere = ({ type, step, key, mode }: RateRequest | QuotaRequest): Promise<RateEvidence> =>
+    type === 'rate'
+      ? shared.rate({ counter: step.counter, key }, createRate(step.calls, step.periodMs, 1), mode)
+      : shared.quota({ counter: step.counter, key }, step, mode);
+  /** With the store away, each pod counts for itself or nothing is let in. */
+  const otherwise = <T>(count: () => T): T => {
+    if (stores.denies()) throw new CouldNotDecide('Overloaded');
+    return count();
+  };
+  const count = (request: RateRequest | QuotaRequest, now: number): OrPromise<RateEvidence> =>
+    request.step.scope === 'Shared'
+      ? countThere(request).catch(() => otherwise(() => countHere(request, now)))
+      : countHere(request, now);
 
-/** A key that has all its calls again is as good as one never seen. */
-function forgetIdle(arrivals: Map<string, number>, now: number): void {
-  let looked = 0;
-  for (const [key, arrival] of arrivals) {
-    if (looked === SWEEP) return;
-    looked += 1;
-    if (arrival <= now) arrivals.delete(key);
-  }
-}
+  const acquireHere = ({ step, key }: ConcurrencyRequest): Lease | undefined =>
+    local.acquire(step.counter, key, divide(step.max, podsOf(step)));
+  const acquireThere = ({ step: { counter, max }, key }: ConcurrencyRequest): Promise<Lease | undefined> =>
+    shared.acquire({ counter, key }, max).then(lease => lease && join(lease, local.hold(counter, key)));
+  const acquireMeanwhile = (request: ConcurrencyRequest): Lease | undefined => {
+    const lease = acquireHere(request);
+    return lease && join(lease, shared.hold({ counter: request.step.counter, key: request.key }));
+  };
 
-/** Whether the key has a place of its own. A full table keeps what it has: a limited key is never evicted. */
-function hasPlace(arrivals: Map<string, number>, key: string, maxKeys: number, now: number): boolean {
-  if (arrivals.has(key)) return true;
-  forgetIdle(arrivals, now);
-  return arrivals.size < maxKeys;
-}
-
-/** The moment after one more call, by ITU-T I.371; `undefined` when it would come too early. */
-function admit(start: number, interval: number, period: number, now: number): number | undefined {
-  // Sums of fractions are not exact; a thousandth of a call decides nothing.
-  return start + interval - period - now <= interval / 1000 ? start + interval : undefined;
-}
-
-function tell(admitted: boolean, arrival: number, interval: number, period: number, now: number): RateEvidence {
   return {
-    admitted,
-    remaining: Math.max(0, Math.floor((now + period - arrival) / interval + 0.001)),
-    retryAfter: admitted ? 0 : (arrival + interval - period - now) / 1000,
-    reset: (arrival - now) / 1000,
+    rate: count,
+    quota: count,
+    acquire: request =>
+      request.step.scope === 'Shared'
+        ? acquireThere(request).catch(() => otherwise(() => acquireMeanwhile(request)))
+        : acquireHere(request),
+    prepare: (plan, material) => stores.prepare(plan, material),
+    keep: counters => local.keep(counters),
+    size: counter => local.size(counter),
+    renew: () => shared.renew(),
+    ready: () => stores.ready(),
+    status: () => stores.status(),
+    async close() {
+      clearInterval(renewing);
+      await stores.close();
+    },
   };
 }
 
-export function createLimits(): Limits {
-  const counters = new Map<string, Counter>();
-  let origin: number | undefined;
-  const counterOf = (name: string): Counter => {
-    const known = counters.get(name);
-    if (known !== undefined) return known;
-    const counter = { arrivals: new Map<string, number>(), overflow: -Infinity };
-    counters.set(name, counter);
-    return counter;
-  };
-  return {
-    rate({ step, key }, time) {
-      const now = time - (origin ??= time);
-      const counter = counterOf(step.counter);
-      const { arrivals } = counter;
-      const own = hasPlace(arrivals, key, step.maxKeys, now);
-      const before = own ? (arrivals.get(key) ?? now) : counter.overflow;
-      const { calls, periodMs: period } = step;
-      const interval = period / calls;
-      const start = Math.min(Math.max(before, now), now + period);
-      const arrival = admit(start, interval, period, now);
-      if (arrival === undefined) return tell(false, start, interval, period, now);
-      if (own) {
-        arrivals.delete(key);
-        arrivals.set(key, arrival);
-      } else counter.overflow = arrival;
-      return tell(true, arrival, interval, period, now);
-    },
-    size: name => counters.get(name)?.arrivals.size ?? 0,
-    keep: named => {
-      for (const name of counters.keys()) if (!named.has(name)) counters.delete(name);
-    },
+/** A pod's part of what is whole; never nothing. */
+const divide = (whole: number, pods: number): number => Math.max(1, Math.floor(whole / pods));
+
+function join(one: Lease, other: Lease): Lease {
+  return () => {
+    one();
+    other();
   };
 }

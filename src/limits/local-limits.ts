@@ -23,8 +23,10 @@ export interface Quota {
 export interface LocalLimits {
   rate(counting: Counting, rate: Rate): RateEvidence;
   quota(counting: Counting, quota: Quota): RateEvidence;
-  /** Undefined: as many are open already. */
+  /** What ends it, to be called once; undefined: as many are open already. */
   acquire(counter: string, key: string, max: number): (() => void) | undefined;
+  /** Holds one more, however many there are. */
+  hold(counter: string, key: string): () => void;
   /** Keys held for a counter, and the bytes of its table. */
   size(counter: string): { readonly keys: number; readonly bytes: number };
   /** Forgets the counters that no loaded policy names any more. */
@@ -55,6 +57,16 @@ export function createLocalLimits(hash: KeyHash): LocalLimits {
     if (origin === undefined || now < origin) origin = now;
     return now - origin;
   };
+  const hold = (counter: string, key: string): (() => void) => {
+    const keys = open.get(counter) ?? new Map<string, number>();
+    open.set(counter, keys.set(key, (keys.get(key) ?? 0) + 1));
+    return () => {
+      const left = (keys.get(key) ?? 1) - 1;
+      if (left > 0) keys.set(key, left);
+      else keys.delete(key);
+      if (keys.size === 0 && open.get(counter) === keys) open.delete(counter);
+    };
+  };
 
   return {
     rate: (counting, rate) => {
@@ -80,18 +92,8 @@ export function createLocalLimits(hash: KeyHash): LocalLimits {
       const remaining = Math.max(0, calls - used - (isCounted ? 1 : 0));
       return { admitted, limit: calls, remaining, retryAfter: admitted ? 0 : left, reset: left };
     },
-    acquire: (counter, key, max) => {
-      const keys = open.get(counter) ?? new Map<string, number>();
-      const held = keys.get(key) ?? 0;
-      if (held >= max) return undefined;
-      open.set(counter, keys.set(key, held + 1));
-      return () => {
-        const left = (keys.get(key) ?? 1) - 1;
-        if (left > 0) keys.set(key, left);
-        else keys.delete(key);
-        if (keys.size === 0 && open.get(counter) === keys) open.delete(counter);
-      };
-    },
+    acquire: (counter, key, max) => ((open.get(counter)?.get(key) ?? 0) < max ? hold(counter, key) : undefined),
+    hold,
     size: name => {
       const table = counters.get(name)?.table;
       return { keys: table?.size ?? 0, bytes: table?.bytes ?? 0 };

@@ -7,6 +7,7 @@ import type {
   DeviceEvidence,
   DeviceRequest,
   EvidenceSource,
+  RateEvidence,
   SignatureEvidence,
   SubscriptionEvidence,
   SubscriptionRequest,
@@ -42,9 +43,20 @@ export function createGivenEvidence(given: Given, context: GivenContext): Eviden
     device: request => answerDevice(given, request),
     subscription: request => answerSubscription(given, request, context),
     signature: ({ step }) => answerSignature(given, step.maxBody),
-    rate: ({ step }) => ({ admitted: true, limit: 10, remaining: step.calls - 1, retryAfter: 0, reset: 0 }),
+    rate: ({ step }) => admitFirst(step),
+    quota: ({ step }) => admitFirst(step),
+    concurrency: () => ({ leased: true }),
   };
 }
+
+/** Each case is the first call. */
+const admitFirst = ({ calls }: { readonly calls: number }): RateEvidence => ({
+  admitted: true,
+  limit: calls,
+  remaining: calls - 1,
+  retryAfter: 0,
+  reset: 0,
+});
 
 function answerToken(
   { token }: Given,

@@ -106,7 +106,17 @@ export function compileSnapshot(input: CompileInput): CompileOutput {
   const isShared = served.some(({ draft }) => uses(draft, policies, 'sharedStore'));
   const unplaced = held.some(({ port }) => port === undefined) || apis.unplaced;
   const allowances = unplaced ? closePorts(policies.allowances) : policies.allowances;
-  const snapshot = freeze(input, { listeners, plans, subscriptions, store: isShared ? store : undefined, policies, allowances, errors, served, report });
+  const snapshot = freeze(input, {
+    listeners,
+    plans,
+    subscriptions,
+    store: isShared ? store : undefined,
+    policies,
+    allowances,
+    errors,
+    served,
+    report,
+  });
   return {
     snapshot,
     remembered: {

@@ -65,9 +65,12 @@ function describeStore(policy: ClusterPolicy, context: SharedStoreContext): Shar
   if (credential === undefined) return { ...plan, login: 'missing' };
   const { basic } = credential.spec;
   if (basic === undefined) {
-    on.error(field, { problem: `names the BackendCredential ${quote(store.credential)}, which is not basic`, fix: 'name one with basic: user name and password' });
+    on.error(field, {
+      problem: `names the BackendCredential ${quote(store.credential)}, which is not basic`,
+      fix: 'name one with basic: user name and password',
+    });
     return { ...plan, login: 'missing' };
   }
-  if (basic.password.secretKeyRef !== undefined && !spec.shareSecrets) on.error(field, SHARES_SECRET);
+  if (!spec.shareSecrets) on.error(field, SHARES_SECRET);
   return { ...plan, login: { ...basic, namespace: credential.namespace } };
 }

@@ -127,7 +127,7 @@ export function createStepCompiler(
   environment: Environment,
   scene: BodyScene,
   reads: Reference[],
-  own: { readonly name: string; readonly whenAnswered: () => Environment } | undefined = undefined,
+  own?: { readonly name: string; readonly whenAnswered: () => Environment },
 ): StepCompiler {
   const { report, policy, context } = scene;
   const accept = <T extends { readonly references: readonly Reference[] }>(

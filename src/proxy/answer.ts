@@ -72,6 +72,7 @@ export class Answer implements BodySink {
   #upgrade(head: ResponseHead, chunk: Buffer, at: number): void {
     const exchange = this.#exchange;
     if (!exchange.head.upgradeWebSocket || !head.upgradeWebSocket) return exchange.fail('AppProtocolError');
+    exchange.settleCounts(head.status, head);
     const plan = planAnswer(this.#toApp, head);
     if (typeof plan === 'string') return exchange.fail(plan);
     const text = renderAnswerHead(head, plan, { kind: 'none' }, UPGRADED);
@@ -93,6 +94,7 @@ export class Answer implements BodySink {
     this.#head = head;
     exchange.answeredAt = exchange.at;
     if (head.status === 401) this.#toApp.reportRefusal();
+    exchange.settleCounts(head.status, head);
     let remembered = recallAnswer(this.#toApp, head);
     const plan = remembered?.plan ?? planAnswer(this.#toApp, head);
     if (typeof plan === 'string') return exchange.fail(plan);

@@ -3,9 +3,12 @@ import type { ObjectKey } from '../api/object.ts';
 import type {
   CertificateEvidence,
   CertificateRequest,
+  ConcurrencyRequest,
   DeviceEvidence,
   DeviceRequest,
   EvidenceSource,
+  LeaseEvidence,
+  QuotaRequest,
   RateEvidence,
   RateRequest,
   Refusal,
@@ -21,6 +24,7 @@ import type {
 import type { RequestView } from '../policy/request.ts';
 import type { Peer } from '../trust/trust.ts';
 import type { Proofs } from '../callers/signatures.ts';
+import type { Lease } from './generation.ts';
 import type { ActiveListener } from './listener.ts';
 import type { JudgedClient } from './trusted-peers.ts';
 
@@ -43,9 +47,14 @@ export interface Asked extends Meter {
   readonly proofs: Proofs;
   /** Reads the body up to `most` bytes before anything is forwarded. */
   holdBody(most: number): OrPromise<HeldBody>;
+  /** Gives it back when it ends, however it ends; at once if it has ended. */
+  own(lease: Lease): void;
 }
 
 const TOO_LARGE: SignatureEvidence = { state: 'refused', reason: 'BodyTooLarge' };
+
+const LEASED: LeaseEvidence = { leased: true };
+const REFUSED: LeaseEvidence = { leased: false };
 
 /** What is judged, and who sent it. */
 export interface Subject {
@@ -116,5 +125,20 @@ export class RequestEvidence implements EvidenceSource {
 
   rate(request: RateRequest, now: number): OrPromise<RateEvidence> {
     return this.#active.generation.limits.rate(request, now);
+  }
+
+  quota(request: QuotaRequest, now: number): OrPromise<RateEvidence> {
+    return this.#active.generation.limits.quota(request, now);
+  }
+
+  concurrency(request: ConcurrencyRequest): OrPromise<LeaseEvidence> {
+    const lease = this.#active.generation.limits.acquire(request);
+    return lease instanceof Promise ? lease.then(late => this.#own(late)) : this.#own(lease);
+  }
+
+  #own(lease: Lease | undefined): LeaseEvidence {
+    if (lease === undefined) return REFUSED;
+    this.#asked.own(lease);
+    return LEASED;
   }
 }

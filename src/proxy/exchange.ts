@@ -1,9 +1,12 @@
 /** One request: judged once, then refused or forwarded; an open stream is judged again. Its clocks are fields, swept. */
 import type { ObjectKey } from '../api/object.ts';
 import type { Reason } from '../api/reasons.ts';
+import type { PendingCount } from '../decision/count-step.ts';
 import { judgeMatched, matchRequest } from '../decision/judge-request.ts';
 import { refuse } from '../decision/refuse.ts';
 import type { Denial, Permit, Respond, Verdict } from '../decision/verdict.ts';
+import { createFieldList } from '../http/fields.ts';
+import type { HeaderFields } from '../http/head.ts';
 import type { RequestHead } from '../http/message.ts';
 import type { Proofs } from '../callers/signatures.ts';
 import type { ErrorsPlan, Route } from '../policy/model.ts';
@@ -12,6 +15,7 @@ import { AppExchange, type Outgoing } from './app-exchange.ts';
 import type { ClientConnection } from './client-connection.ts';
 import { RequestEvidence, type HeldBody } from './evidence-source.ts';
 import { forward } from './forward.ts';
+import type { Lease } from './generation.ts';
 import { Holding } from './holding.ts';
 import { isMisdirected } from './handshake.ts';
 import type { ActiveListener } from './listener.ts';
@@ -21,6 +25,7 @@ import { DEFAULT_ERRORS, renderReply } from './reply.ts';
 import { RequestBody } from './request-body.ts';
 import { createRequestView, nameRequest } from './request-view.ts';
 import { describePeer } from './trusted-peers.ts';
+import { settleCounts } from './unsettled-counts.ts';
 
 /** After this time an exchange counts as an open stream, which is judged again (M7). */
 const STREAM_AFTER_MS = 5000;
@@ -28,6 +33,7 @@ const STREAM_AFTER_MS = 5000;
 const DECISION_MS = 120_000;
 
 const NO_BODY = new Uint8Array(0);
+const NO_FIELDS = createFieldList();
 
 export class Exchange implements Rejudged {
   readonly client: ClientConnection;
@@ -60,6 +66,9 @@ export class Exchange implements Rejudged {
   #holding: Holding | undefined;
   #proofs: Proofs | undefined;
   #done = false;
+  #leases: Lease[] | undefined;
+  /** Until there is an answer. */
+  #counts: readonly PendingCount[] | undefined;
 
   constructor(client: ClientConnection, head: RequestHead) {
     this.client = client;
@@ -84,7 +93,7 @@ export class Exchange implements Rejudged {
     if (!client.listener.unserved) return this.#refuse('PolicyNotLoaded', DEFAULT_ERRORS);
     // The port has no Api any more (M1).
     client.shared.telemetry.metrics.count('sallyport_refused_connections_total', { reason: 'NoApi' });
-    this.#done = true;
+    this.#end();
     client.reset();
   }
 
@@ -118,6 +127,7 @@ export class Exchange implements Rejudged {
   #settle(verdict: Verdict, active: ActiveListener, view: RequestView): void {
     this.tick();
     this.verdict = verdict;
+    this.#counts = verdict.pendingCounts;
     this.decidedAt = this.at;
     this.#deadline = Infinity;
     if (verdict.verdict === 'Deny' || verdict.verdict === 'Respond') return this.#reply(verdict);
@@ -143,6 +153,20 @@ export class Exchange implements Rejudged {
     if (this.body.complete) return NO_BODY;
     this.#holding ??= new Holding(this, this.#takeRest());
     return this.#holding.hold(most);
+  }
+
+  own(lease: Lease): void {
+    if (this.#done) lease();
+    else (this.#leases ??= []).push(lease);
+  }
+
+  /** Of the app's answer or our own, whichever comes first; `status` undefined: there is none. */
+  settleCounts(status: number | undefined, headers: HeaderFields = NO_FIELDS): void {
+    const counts = this.#counts;
+    if (counts === undefined || this.active === undefined) return;
+    this.#counts = undefined;
+    const answer = status === undefined ? undefined : { status, headers };
+    settleCounts(counts, answer, this.active.generation.limits, this.client.shared.clock());
   }
 
   get proofs(): Proofs {
@@ -214,6 +238,7 @@ export class Exchange implements Rejudged {
       connection: connectionHeader(head, close),
     });
     client.socket.write(text, 'latin1');
+    this.settleCounts(status);
     this.status = status;
     // Nothing of the app's answer was sent.
     this.bytesOut = bodyBytes;
@@ -235,7 +260,7 @@ export class Exchange implements Rejudged {
   /** The answer is written; the request is over. */
   complete(close: boolean): void {
     if (this.#done) return;
-    this.#done = true;
+    this.#end();
     this.client.finish(close, this.at, this);
   }
 
@@ -249,10 +274,20 @@ export class Exchange implements Rejudged {
     recordRequest(this, now);
   }
 
+  /** However it ends. */
+  #end(): void {
+    this.#done = true;
+    this.settleCounts(undefined);
+    const leases = this.#leases;
+    if (leases === undefined) return;
+    this.#leases = undefined;
+    for (const giveBack of leases) giveBack();
+  }
+
   /** Ends a stream that has begun so that nobody takes it for whole. */
   abort(): void {
     if (this.#done) return;
-    this.#done = true;
+    this.#end();
     this.#toApp?.drop();
     recordRequest(this, this.at);
     this.client.reset();
@@ -260,7 +295,7 @@ export class Exchange implements Rejudged {
 
   /** After an exception. True when the client has seen a part of an answer. */
   abandon(): boolean {
-    this.#done = true;
+    this.#end();
     this.#toApp?.drop();
     return this.#toApp?.answering === true;
   }
@@ -290,7 +325,7 @@ export class Exchange implements Rejudged {
   onClientClosed(): void {
     if (this.#done) return;
     this.tick();
-    this.#done = true;
+    this.#end();
     this.#toApp?.drop();
     recordRequest(this, this.at);
   }

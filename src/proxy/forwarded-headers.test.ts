@@ -195,7 +195,8 @@ describe('source.ip', () => {
           periodMs: 1000,
           key: template(bindings => read(bindings, 'source.ip')),
           maxKeys: 1,
-          headers: false, scope: 'Pod',
+          headers: false,
+          scope: 'Pod',
         },
       });
       await forwarded(lines, {

@@ -7,7 +7,7 @@
 import type { ObjectKey } from '../api/object.ts';
 import type { CredentialView } from '../credentials/credentials.ts';
 import type { Signatures } from '../callers/signatures.ts';
-import type { EvidenceSource } from '../decision/evidence.ts';
+import type { ConcurrencyRequest, EvidenceSource } from '../decision/evidence.ts';
 import type { Material } from '../material/material.ts';
 import type { HostPort } from '../policy/allowed-hosts.ts';
 import type { ListenerPlan, Snapshot } from '../policy/model.ts';
@@ -28,9 +28,14 @@ export interface DeviceAnswers {
 export interface CallerAnswers extends Signatures {
   subscription: EvidenceSource['subscription'];
 }
-export interface RateAnswers {
+export interface LimitAnswers {
   rate: EvidenceSource['rate'];
+  quota: EvidenceSource['quota'];
+  /** What ends it, to be called once; undefined: as many are open already. */
+  acquire(request: ConcurrencyRequest): Lease | undefined | Promise<Lease | undefined>;
 }
+/** Gives back what a request holds. */
+export type Lease = () => void;
 /** A certificate that is presented to the app. */
 export interface AppCertificate {
   /** PEM, chain included. */
@@ -50,7 +55,7 @@ export interface Generation {
   readonly devices: DeviceAnswers;
   readonly credentials: CredentialAnswers;
   readonly callers: CallerAnswers;
-  readonly limits: RateAnswers;
+  readonly limits: LimitAnswers;
   /** Where certificates of listeners and trust in the app are read from. */
   readonly material: Material;
   /** Why Apis of the manifests are not served here, each with what to change: said when a listener serves none. */

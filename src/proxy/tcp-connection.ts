@@ -17,6 +17,7 @@ import type { ClientSocket } from './client-connection.ts';
 import { RequestEvidence } from './evidence-source.ts';
 import type { Handshake } from './handshake.ts';
 import type { OpenConnection } from './ingress.ts';
+import type { Lease } from './generation.ts';
 import type { ActiveListener, Listener } from './listener.ts';
 import { judgeAgain, REJUDGE_MS, type Rejudged } from './rejudge.ts';
 import { resetSocket } from './reset-socket.ts';
@@ -53,6 +54,7 @@ export class TcpConnection implements JudgedClient, Rejudged, Sweepable, OpenCon
   #verdict: Verdict | undefined;
   #failure: Reason | undefined;
   #over = false;
+  readonly #leases: Lease[] = [];
 
   constructor(client: ClientSocket, listener: Listener, active: ActiveListener, shared: Shared) {
     this.shared = shared;
@@ -80,6 +82,11 @@ export class TcpConnection implements JudgedClient, Rejudged, Sweepable, OpenCon
   /** Bytes are passed on unread: no step of M6 asks for them. */
   holdBody(): 'too large' {
     return 'too large';
+  }
+
+  own(lease: Lease): void {
+    if (this.#over) lease();
+    else this.#leases.push(lease);
   }
 
   get closed(): boolean {
@@ -193,6 +200,7 @@ export class TcpConnection implements JudgedClient, Rejudged, Sweepable, OpenCon
   #onClose(): void {
     if (this.#over) return;
     this.#over = true;
+    for (const giveBack of this.#leases) giveBack();
     this.#stream?.reset();
     this.shared.sweep.remove(this);
     this.listener.forget(this);

@@ -58,6 +58,8 @@ export interface KubernetesSource extends Source {
   /** From the controller’s stream. */
   takeMaterial(message: MaterialMessage): void;
   takeReadyPods(count: number): void;
+  /** As the controller said last; 1 before it did. */
+  readyPods(): number;
   /** Why nothing is in force: sentences that begin with a word to search for. Empty: something is. */
   problems(controllerProblem: string | undefined): readonly string[];
   status(): KubernetesStatus;
@@ -201,6 +203,7 @@ export function createKubernetesSource(options: KubernetesSourceOptions): Kubern
       wake();
     },
     takeReadyPods: count => void (readyPods = count),
+    readyPods: () => readyPods,
     problems(controllerProblem) {
       if (inForce !== undefined) return [];
       const podProblem = labels.problem();

@@ -50,6 +50,11 @@ export const CATALOGUE: ReadonlyMap<string, MetricDefinition> = new Map([
     'sallyport_revocation_soft_fails_total',
     counter('Certificates judged without a current revocation list, as mode SoftFail allows', 'trust'),
   ],
+  [
+    'sallyport_shared_store_requests_total',
+    counter('Questions to the shared store of limits: ok, timeout, error, or skipped while it is away', 'outcome'),
+  ],
+  ['sallyport_shared_store_connected', gauge('1 while the shared store of limits answers')],
   ['sallyport_policy_generation', gauge('Counts the configurations that came into force; 0: none yet')],
   ['sallyport_policy_age_seconds', gauge('Time since the configuration in force was published')],
   [

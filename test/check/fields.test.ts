@@ -99,30 +99,6 @@ spec:
 `,
       'file.yaml:7:spec.request[1].name: "a" is already used by item 0, give it another name',
     ],
-    'a step that is not built yet': [
-      manifest`
-apiVersion: sallyport.dev/v1alpha1
-kind: AuthPolicy
-metadata: {name: a, namespace: shop}
-spec:
-  request:
-  - name: browsers
-    quota: {calls: 1}
-`,
-      'file.yaml:7:spec.request[0].quota: the step quota is not built yet, remove it',
-    ],
-    'a scope of limits that is not built yet': [
-      manifest`
-apiVersion: sallyport.dev/v1alpha1
-kind: AuthPolicy
-metadata: {name: a, namespace: shop}
-spec:
-  request:
-  - {name: rate, rateLimit: {calls: 1, period: 1s, scope: Shared, countWhen: "response.status < 500"}}
-`,
-      'file.yaml:6:spec.request[0].rateLimit.countWhen: countWhen is not built yet: every admitted call counts, remove it',
-      'file.yaml:6:spec.request[0].rateLimit.scope: scope Shared is not built yet, write Pod',
-    ],
     'a duration without a unit': [
       manifest`
 apiVersion: sallyport.dev/v1alpha1

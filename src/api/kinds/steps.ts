@@ -11,7 +11,6 @@ import {
   optional,
   required,
   string,
-  unbuilt,
   type Infer,
   type Schema,
 } from '../schema.ts';
@@ -19,8 +18,6 @@ import { bodyRewrite, corsStep, replaceTextStep, setVariablesStep } from './flow
 import { celExpression, headerName, memberName, objectName, queryName, settableHeader, template } from './shared.ts';
 import { hmacSignatureStep, subscriptionStep } from './caller-steps.ts';
 import { concurrencyStep, ipFilterStep, quotaStep, rateLimitStep } from './traffic-steps.ts';
-
-const SECOND = 1000;
 
 const tokenLocation = object(
   {

@@ -11,7 +11,7 @@ import type { ApiPlan, ListenerPlan, Match, Pipeline, Route, Snapshot } from '..
 import { NO_SUBSCRIPTIONS } from '../../policy/subscriptions.ts';
 import type { CompiledStep } from '../../policy/steps.ts';
 import { SILENT, type RequestRecord, type Telemetry } from '../../telemetry/telemetry.ts';
-import type { CredentialAnswers, Generation, TrustAnswers } from '../generation.ts';
+import type { CredentialAnswers, Generation, LimitAnswers, TrustAnswers } from '../generation.ts';
 import type { ProxyDeps } from '../options.ts';
 import { createProxy, type Proxy } from '../proxy.ts';
 import { startApp, type App, type Wire } from './wire.ts';
@@ -49,6 +49,7 @@ export interface WorldParts {
   readonly snapshot?: Partial<Snapshot>;
   readonly evidence?: Partial<EvidenceSource>;
   readonly trust?: Partial<TrustAnswers>;
+  readonly counting?: Partial<LimitAnswers>;
   readonly credentials?: Partial<CredentialAnswers>;
   readonly material?: Material;
 }
@@ -124,7 +125,12 @@ export function makeGeneration(parts: WorldParts = {}, number = 1, port = 8080):
       subscription: request => evidence.subscription(request),
       ...createSignatures(parts.material ?? EMPTY_MATERIAL, createReplays(createKeyHash(new Uint8Array(8)))),
     },
-    limits: { rate: (request, now) => evidence.rate(request, now) },
+    limits: {
+      rate: (request, now) => evidence.rate(request, now),
+      quota: (request, now) => evidence.quota(request, now),
+      acquire: () => () => undefined,
+      ...parts.counting,
+    },
     material: parts.material ?? EMPTY_MATERIAL,
   };
 }
