@@ -48,6 +48,8 @@ interface Secret extends KubeObject {
 /** A rotation is looked for at least so often: timers sleep badly over months. */
 const LOOK_MS = 3_600_000;
 const RETRY_MS = 2000;
+/** The watch may tell what was written before the write is answered, when nobody listens: look again soon. */
+const WRITTEN_MS = 500;
 
 export function createMeshCaKeeper(options: MeshCaKeeperOptions): MeshCaKeeper {
   const { client, namespace, given, timings, leads, log, clock } = options;
@@ -97,9 +99,12 @@ export function createMeshCaKeeper(options: MeshCaKeeperOptions): MeshCaKeeper {
   async function settle(): Promise<number> {
     const making = { now: clock(), random: options.randomBytes, timings };
     try {
-      if (secret === undefined) await createObject(client, resourcePath(address), describe(createMeshCa(making)));
+      if (secret === undefined) {
+        await createObject(client, resourcePath(address), describe(createMeshCa(making)));
+        return WRITTEN_MS;
+      }
       // What cannot be read is somebody's: to write over it would cut off every app that trusts it.
-      else if (ca !== undefined) {
+      if (ca !== undefined) {
         const next = rotateMeshCa(ca, making);
         if (next === undefined) return nextRotation(ca, timings) - clock();
         await replaceObject(client, resourcePath({ ...address, name }), {
@@ -110,11 +115,12 @@ export function createMeshCaKeeper(options: MeshCaKeeperOptions): MeshCaKeeper {
           { secret: name },
           next.next === undefined ? 'the next mesh CA signs now' : 'the next mesh CA is published',
         );
+        return WRITTEN_MS;
       }
       return LOOK_MS;
     } catch (error) {
       // Another replica was faster; the watch tells what it wrote.
-      if (error instanceof KubeError && error.status === 409) return LOOK_MS;
+      if (error instanceof KubeError && error.status === 409) return WRITTEN_MS;
       throw error;
     }
   }

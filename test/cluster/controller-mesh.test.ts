@@ -46,24 +46,29 @@ describe('the mesh CA on a real API server', { skip: skipWithout('control-plane'
     by.some(authority => leaf.checkIssued(authority) && leaf.verify(authority.publicKey));
 
   test('is made once by several that begin at once, and turns over with overlap: every certificate is always trusted', async () => {
-    const timings = { lifetimeMs: 9000, overlapMs: 1000 };
+    const timings = { lifetimeMs: 18_000, overlapMs: 4000 };
     const all = await Promise.all([1, 2].map(() => scene.open({ meshCa: { timings } })));
     const [first] = all;
     assert.ok(first);
     await until('the bundle', async () => (await bundle()).length === 1);
     const [root] = await bundle();
     const leaf = await issue(first);
-    await until('the next CA, published', async () => (await bundle()).length === 2);
+    await until('the next CA, published', async () => (await bundle()).length === 2, 30_000);
     assert.ok(isTrusted(await issue(first), root === undefined ? [] : [root]), 'it does not sign yet');
-    const later = await until('the next CA to sign', async () => {
-      const issued = await issue(first);
-      const trusted = await bundle();
-      assert.ok(isTrusted(issued, trusted));
-      assert.ok(isTrusted(leaf, trusted) || leaf.validToDate.getTime() < Date.now());
-      return !issued.checkIssued(root ?? issued) && issued;
-    });
+    const later = await until(
+      'the next CA to sign',
+      async () => {
+        const issued = await issue(first);
+        const trusted = await bundle();
+        assert.ok(isTrusted(issued, trusted));
+        assert.ok(isTrusted(leaf, trusted) || leaf.validToDate.getTime() < Date.now());
+        return !issued.checkIssued(root ?? issued) && issued;
+      },
+      30_000,
+    );
     assert.ok(isTrusted(later, await bundle()));
-    await until('the first CA to go', async () => !(await bundle()).some(one => one.fingerprint === root?.fingerprint));
+    const isGone = async (): Promise<boolean> => !(await bundle()).some(one => one.fingerprint === root?.fingerprint);
+    await until('the first CA to go', isGone, 30_000);
     await Promise.all(all.map(one => one.stop()));
   });
 
