@@ -35,11 +35,13 @@ export function convertIpFilter(element: PolicyElement, conversion: Conversion):
 }
 
 /** What the gateway counts by when no key is given: the subscription. */
-const SUBSCRIPTION_KEY = '${subscription.name}';
+const SUBSCRIPTION_KEY = '${has(subscription.name) ? subscription.name : source.ip}';
 
 function convertKey(element: PolicyElement, conversion: Conversion): string {
   const key = element.attributes.get('counter-key') ?? element.attributes.get('key');
-  return key === undefined ? SUBSCRIPTION_KEY : convertTemplate(key, conversion);
+  if (key !== undefined) return convertTemplate(key, conversion);
+  conversion.note(element, 'counted by subscription; callers without one by their address');
+  return SUBSCRIPTION_KEY;
 }
 
 function convertCounting(element: PolicyElement, conversion: Conversion): PlainObject {
