@@ -125,7 +125,7 @@ async function openProtected(name: string): Promise<ClusterNode> {
 async function sayNext({ kubectl }: Pick<ClusterNode, 'kubectl'>): Promise<void> {
   const { stdout } = await kubectl(['-n', SYSTEM, 'get', 'pods']);
   say(`Sallyport runs:\n${stdout.trimEnd()}`);
-  say('next: kubectl create namespace shop && kubectl label namespace shop sallyport.dev/inject=enabled');
+  say('next: kubectl apply -f examples/hello/hello.yaml, then: npm run cluster -- exec curl -si http://10.96.0.80/');
   say('then your app, your policies (examples/fleet) and: kubectl get sallyport -A');
 }
 
