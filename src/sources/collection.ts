@@ -61,7 +61,7 @@ function chooseFirst(files: readonly CollectedFile[]) {
   const violations: Violation[] = [];
   const outdated = new Set<Entry>();
   for (const file of files) {
-    violations.push(...file.violations);
+    for (const violation of file.violations) violations.push(violation);
     for (const entry of file.entries) {
       const first = entries.get(entry.id);
       if (first === undefined) {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -213,5 +214,23 @@ describe('the files source', { timeout: 20_000 }, () => {
     await folder.write('.a.yaml.swp', policy('one', 2));
     await rename(join(folder.directory, '.a.yaml.swp'), join(folder.directory, 'a.yaml'));
     assert.deepEqual(names(await folder.until(r => names(r)[0] === 'shop/one@2')), ['shop/one@2']);
+  });
+
+  it('goes on with a pipe in the folder, and names it', async context => {
+    const folder = await watchFolder(context, { 'a.yaml': policy('one', 1) });
+    execFileSync('mkfifo', [join(folder.directory, 'g.yaml')]);
+    const told = await folder.until(r => problems(r).length > 0);
+    assert.deepEqual(problems(told), ['is no regular file']);
+    assert.match(told.violations[0]?.position?.file ?? '', /g\.yaml$/);
+    await folder.write('a.yaml', policy('one', 2));
+    await folder.until(r => names(r)[0] === 'shop/one@2');
+  });
+
+  it('refuses a file of 300,000 documents unparsed, and keeps the others', async context => {
+    const folder = await watchFolder(context, { 'a.yaml': policy('one', 1) });
+    await folder.write('b.yaml', '---\na: 1\n'.repeat(300_000));
+    const told = await folder.until(r => problems(r).length > 0);
+    assert.deepEqual(problems(told), ['holds more than 1000 documents']);
+    assert.deepEqual(names(told), ['shop/one@1']);
   });
 });

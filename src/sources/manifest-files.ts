@@ -1,4 +1,5 @@
 /** The file system's side: which files are manifests, whether they changed, their text. */
+import { constants } from 'node:fs';
 import { open, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Violation } from '../api/violation.ts';
@@ -94,14 +95,17 @@ export function signListing({ files, error = '' }: Listing): string {
 
 export type ReadFile = { readonly text: string } | { readonly text?: never; readonly violation: Violation };
 
-/** At most 4 MiB of UTF-8. `name` is what violations call the file; default its path. */
-export async function readManifestFile(path: string, name = path): Promise<ReadFile> {
+/** At most 4 MiB of UTF-8. `name` is what violations call the file; `pipes`: others than regular files are read too. */
+export async function readManifestFile(path: string, name = path, pipes = false): Promise<ReadFile> {
   const refuse = (problem: string, fix: string): ReadFile => ({ violation: createFileViolation(name, problem, fix) });
   let file;
   try {
-    file = await open(path, 'r');
-    // Read to the bound rather than to the size that stat tells, which may be out of date or, for pipes, absent.
-    const buffer = Buffer.allocUnsafe(Math.min((await file.stat()).size, MOST_FILE_BYTES) + 1);
+    // Whoever opens a pipe without O_NONBLOCK waits for a writer, and all later changes with it.
+    file = await open(path, constants.O_RDONLY | (pipes ? 0 : constants.O_NONBLOCK));
+    const status = await file.stat();
+    if (!pipes && !status.isFile()) return refuse('is no regular file', 'remove it, or put a file in its place');
+    // Read to the bound rather than to the size that stat tells, which may be out of date.
+    const buffer = Buffer.allocUnsafe(Math.min(status.size, MOST_FILE_BYTES) + 1);
     const chunks: Buffer[] = [];
     let length = 0;
     for (;;) {

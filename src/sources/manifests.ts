@@ -10,7 +10,7 @@ import type { Violation } from '../api/violation.ts';
 import { nearestName, quote } from '../api/words.ts';
 import { ALLOWED_HOSTS, parseAllowedHosts } from '../policy/allowed-hosts.ts';
 import { parseData, type Data } from './manifest-material.ts';
-import { readYaml, type ReadDocument } from './yaml-documents.ts';
+import { createFileViolation, readYaml, type ReadDocument } from './yaml-documents.ts';
 
 /** What one document says. `id` is `Kind namespace/name`. */
 export type Entry = {
@@ -48,14 +48,24 @@ export interface ManifestOptions {
   readonly defaultNamespace: string;
 }
 
+/** Of one file, those of its lists included; the API server has more, but nobody writes them into one file. */
+const MOST_OBJECTS = 10_000;
+/** Problems told of one file. */
+const MOST_VIOLATIONS = 100;
+
 /** Reads one file's text. `file` is the name that positions carry. */
 export function parseManifests(file: string, text: string, options: ManifestOptions): FileContent {
   const read = readYaml(file, text);
   if (read.documents === undefined) return { entries: [], violations: [read.violation], readable: false };
-  const parts = read.documents.flatMap(unfoldList).map(document => parseDocument(document, options));
+  const documents = read.documents.flatMap(unfoldList);
+  if (documents.length > MOST_OBJECTS) {
+    const violation = createFileViolation(file, `holds more than ${MOST_OBJECTS} objects`, 'split it');
+    return { entries: [], violations: [violation], readable: false };
+  }
+  const parts = documents.map(document => parseDocument(document, options));
   return {
     entries: parts.flatMap(part => part.entry ?? []),
-    violations: parts.flatMap(part => part.violations),
+    violations: boundViolations(file, parts),
     readable: parts.every(part => part.readable),
   };
 }
@@ -69,6 +79,17 @@ export function parseLiveObjects(values: readonly unknown[]): FileContent {
     violations: parts.flatMap(part => part.violations),
     readable: parts.every(part => part.readable),
   };
+}
+
+/** The first ones, and how many more there are: errors go before warnings, so that none is lost for a warning's sake. */
+function boundViolations(file: string, parts: readonly Part[]): readonly Violation[] {
+  const all = parts.flatMap(part => part.violations);
+  if (all.length <= MOST_VIOLATIONS) return all;
+  const errors = all.filter(({ severity }) => severity === 'error');
+  const first = new Set([...errors.slice(0, MOST_VIOLATIONS), ...all].slice(0, MOST_VIOLATIONS));
+  const told = all.filter(violation => first.has(violation));
+  const more = createFileViolation(file, `and ${all.length - told.length} more problems`, 'mend those that are named');
+  return [...told, errors.length > 0 ? more : { ...more, severity: 'warning' }];
 }
 
 interface Part {

@@ -30,9 +30,9 @@ export async function readTexts(
   paths: readonly string[],
   options: Pick<ReadOptions, 'cwd' | 'stdin'>,
 ): Promise<readonly (ManifestText | FileContent)[]> {
-  const texts: (ManifestText | FileContent)[] = [];
-  for (const path of paths) texts.push(...(await readPath(path, options)));
-  return texts;
+  const texts: (ManifestText | FileContent)[][] = [];
+  for (const path of paths) texts.push(await readPath(path, options));
+  return texts.flat();
 }
 
 export interface ManifestText {
@@ -63,7 +63,8 @@ async function readPath(path: string, { cwd, stdin }: ReadOptions): Promise<(Man
     const problem = code === 'ENOENT' ? 'the file does not exist' : `the file cannot be read (${code})`;
     return [createUnreadable(path, problem, 'name another')];
   }
-  if (!isDirectory) return [await readOne(absolute, path)];
+  // Named by itself: `check <(command)` is a pipe.
+  if (!isDirectory) return [await readOne(absolute, path, true)];
   const listing = await listManifestFiles(absolute);
   if (listing.error !== undefined)
     return [createUnreadable(path, `the folder cannot be read (${listing.error})`, 'make it readable')];
@@ -77,8 +78,8 @@ async function readPath(path: string, { cwd, stdin }: ReadOptions): Promise<(Man
   return texts;
 }
 
-async function readOne(path: string, name: string): Promise<ManifestText | FileContent> {
-  const read = await readManifestFile(path, name);
+async function readOne(path: string, name: string, pipes = false): Promise<ManifestText | FileContent> {
+  const read = await readManifestFile(path, name, pipes);
   return read.text === undefined
     ? { entries: [], violations: [read.violation], readable: false }
     : { name, text: read.text };

@@ -10,6 +10,8 @@ import type { SourcePosition, Violation } from '../api/violation.ts';
 
 /** A larger file is refused unread: with more, one bad file could hold the process up for seconds. */
 export const MOST_FILE_BYTES = 4 * 1024 * 1024;
+/** More documents are refused unparsed: each costs a syntax tree of its own, however little it says. */
+export const MOST_DOCUMENTS = 1000;
 /** Aliases may multiply what is read by this much; more is the attack known as a billion laughs. */
 const MOST_ALIASES = 100;
 
@@ -24,6 +26,10 @@ export type ReadText =
 
 /** `file` is the name that positions carry. */
 export function readYaml(file: string, text: string): ReadText {
+  if (holdsMoreDocuments(text, MOST_DOCUMENTS)) {
+    const problem = `holds more than ${MOST_DOCUMENTS} documents`;
+    return { violation: createViolation(file, { line: 1, problem, fix: 'split it' }) };
+  }
   const lines = new LineCounter();
   let line = 1;
   try {
@@ -41,6 +47,15 @@ export function readYaml(file: string, text: string): ReadText {
   } catch (error) {
     return { violation: createViolation(file, { line, ...explainFailure(error) }) };
   }
+}
+
+/** Counts the lines that part documents. `...` parts them without `---` too, and may stand before one that counts already. */
+const holdsMoreDocuments = (text: string, most: number): boolean =>
+  holdsMore(text, /^---(?=\s|$)/gm, most) || holdsMore(text, /^\.\.\.(?=\s|$)/gm, most);
+
+function holdsMore(text: string, marker: RegExp, most: number): boolean {
+  for (let count = 0; count <= most; count += 1) if (!marker.test(text)) return false;
+  return true;
 }
 
 interface Problem {
