@@ -32,6 +32,8 @@ suite('a URL that names the back end', () => {
     'with another port': ['http://back.internal:1/x', 'https://pub.example/x'],
     'with an empty port': ['http://back.internal:/x', 'https://pub.example/x'],
     'with zeros before the port': ['http://back.internal:037503', 'https://pub.example'],
+    'with its host percent-encoded': ['http://back%2Einternal:37503/x%2E', 'https://pub.example/x%2E'],
+    'with each letter percent-encoded': ['//%62%61ck%2einterna%6C/x', 'https://pub.example/x'],
     'with a user': ['http://user:secret@back.internal:37503/x', 'https://pub.example/x'],
     'with the dot of the root': ['http://back.internal.:37503/x', 'https://pub.example/x'],
     'with the dot of the root and no port': ['http://back.internal./x', 'https://pub.example/x'],

@@ -27,7 +27,7 @@ function readName(name: string): Name {
  * cookie domain is no name; what becomes of it is the same for all clients.
  */
 export function mayNameBackend(from: readonly string[], value: string): boolean {
-  const lower = value.toLowerCase();
+  const lower = `${value} ${decodeHost(value)}`.toLowerCase();
   return from.some(name => lower.includes(readName(name).host));
 }
 
@@ -46,10 +46,22 @@ export function createBackendHosts(from: readonly string[], to: string): Backend
     return (rewrite ??= createRewrite(names, to))(value, isReference);
   };
   return {
-    url: value => replace(value, true),
+    url: value => {
+      const plain = decodeHost(value);
+      const rewritten = replace(plain, true);
+      return rewritten === plain ? replace(value, true) : rewritten;
+    },
     cookie: createCookieRewriter(hosts, readName(to).host),
     text: value => replace(value, false),
   };
+}
+
+/** The authority of a URL reference with its unreserved escapes undone: `a%2Eb` is the host `a.b` (RFC 3986 section 6.2.2.2). */
+function decodeHost(value: string): string {
+  if (!value.includes('%')) return value;
+  return value.replace(/^(?:https?:)?[/\\]{2,}[^/?#\\]*/i, authority =>
+    authority.replace(/%(?:2d|2e|3[0-9]|4[1-9a-f]|5[0-9af]|6[1-9a-f]|7[0-9ae])/gi, sign => decodeURIComponent(sign)),
+  );
 }
 
 function createCookieRewriter(hosts: readonly string[], to: string): (value: string) => string {

@@ -46,6 +46,14 @@ function isEncoded(headers: AnswerHeaders): boolean {
     .some(value => value.split(',').some(coding => !['', 'identity'].includes(coding.trim().toLowerCase())));
 }
 
+/** Names stand as ASCII bytes in these; in others (UTF-16, UTF-7) they could hide. */
+function isForeignCharset(contentType: string): boolean {
+  const told = [...contentType.matchAll(/;\s*charset\s*=\s*"?([^\s;"]*)/gi)];
+  return told.some(([, charset = '']) => !READABLE.has(charset.toLowerCase()));
+}
+
+const READABLE: ReadonlySet<string> = new Set(['', 'utf-8', 'utf8', 'us-ascii', 'ascii', 'iso-8859-1', 'iso-8859-15', 'windows-1252']);
+
 /**
  * `Refused`: the app was asked for an unencoded, whole body and sent another, in which names could hide. An answer to
  * HEAD and one with 1xx, 204 or 304 has no body; a media type that is not listed is none of our business.
@@ -56,12 +64,17 @@ export function planBody(
   status: number,
   headers: AnswerHeaders,
 ): 'Kept' | 'Rewritten' | 'Refused' {
-  if (method === 'HEAD' || status < 200 || status === 204 || status === 304) return 'Kept';
-  const mediaType = mediaTypeOf(headers.values('content-type')[0] ?? '');
+  if (status < 200 || status === 204) return 'Kept';
+  const types = headers.values('content-type');
+  const mediaType = mediaTypeOf(types[0] ?? '');
+  const isListedType = types.some(type => isListed(mediaTypeOf(type), bodies.mediaTypes));
+  // The length told is that of a body that nobody would get.
+  if (method === 'HEAD' || status === 304) return isListedType ? 'Rewritten' : 'Kept';
   const isRanged = status === 206 || headers.values('content-range').length > 0;
-  if (!isListed(mediaType, bodies.mediaTypes)) {
+  if (!isListedType) {
     // The parts of multipart/byteranges have types of their own, which nobody has read.
     return isRanged && mediaType === 'multipart/byteranges' ? 'Refused' : 'Kept';
   }
-  return isRanged || isEncoded(headers) ? 'Refused' : 'Rewritten';
+  const isAmbiguous = types.some(type => type !== types[0] || isForeignCharset(type));
+  return isRanged || isAmbiguous || isEncoded(headers) ? 'Refused' : 'Rewritten';
 }

@@ -208,9 +208,16 @@ suite('hideBackend: bodies (P12)', () => {
       outcome(typed('multipart/byteranges; boundary=x'), { status: 206 }),
     ],
     'a range of another type is kept': ['kept', outcome(typed('video/mp4'), { status: 206 })],
-    'HEAD has none': ['kept', outcome(typed('text/html', ['Content-Encoding', 'gzip']), { method: 'HEAD' })],
+    'one in UTF-16 is refused': ['AppProtocolError', outcome(typed('text/html; charset=utf-16'))],
+    'one in UTF-7, quoted, is refused': ['AppProtocolError', outcome(typed('text/html; Charset="UTF-7"'))],
+    'one in ISO-8859-1 is rewritten': ['rewritten', outcome(typed('text/html; charset=ISO-8859-1'))],
+    'one of two types, one of them listed, is refused': [
+      'AppProtocolError',
+      outcome(typed('image/png', ['Content-Type', 'text/html'])),
+    ],
+    'HEAD loses the length of a body that would be rewritten': ['rewritten', outcome(typed('text/html', ['Content-Encoding', 'gzip']), { method: 'HEAD' })],
     '204 has none': ['kept', outcome(typed('text/html'), { status: 204 })],
-    '304 has none': ['kept', outcome(typed('text/html'), { status: 304 })],
+    '304 loses it too': ['rewritten', outcome(typed('text/html'), { status: 304 })],
     '103 has none': ['kept', outcome(typed('text/html'), { status: 103 })],
   };
   for (const [name, [expected, actual]] of Object.entries(cases)) test(name, () => assert.equal(actual, expected));
