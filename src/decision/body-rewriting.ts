@@ -52,7 +52,16 @@ function isForeignCharset(contentType: string): boolean {
   return told.some(([, charset = '']) => !READABLE.has(charset.toLowerCase()));
 }
 
-const READABLE: ReadonlySet<string> = new Set(['', 'utf-8', 'utf8', 'us-ascii', 'ascii', 'iso-8859-1', 'iso-8859-15', 'windows-1252']);
+const READABLE: ReadonlySet<string> = new Set([
+  '',
+  'utf-8',
+  'utf8',
+  'us-ascii',
+  'ascii',
+  'iso-8859-1',
+  'iso-8859-15',
+  'windows-1252',
+]);
 
 /**
  * `Refused`: the app was asked for an unencoded, whole body and sent another, in which names could hide. An answer to

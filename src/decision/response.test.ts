@@ -215,7 +215,10 @@ suite('hideBackend: bodies (P12)', () => {
       'AppProtocolError',
       outcome(typed('image/png', ['Content-Type', 'text/html'])),
     ],
-    'HEAD loses the length of a body that would be rewritten': ['rewritten', outcome(typed('text/html', ['Content-Encoding', 'gzip']), { method: 'HEAD' })],
+    'HEAD loses the length of a body that would be rewritten': [
+      'rewritten',
+      outcome(typed('text/html', ['Content-Encoding', 'gzip']), { method: 'HEAD' }),
+    ],
     '204 has none': ['kept', outcome(typed('text/html'), { status: 204 })],
     '304 loses it too': ['rewritten', outcome(typed('text/html'), { status: 304 })],
     '103 has none': ['kept', outcome(typed('text/html'), { status: 103 })],
