@@ -29,7 +29,7 @@ spec:
   operations: [{name: telemetry, methods: [POST], path: "/devices/{deviceId}/telemetry"}]
 `;
 
-for (const name of ['fleet', 'orders']) {
+for (const name of ['fleet', 'management', 'orders']) {
   test(`what ${name}.xml becomes has no error`, async () => {
     const folder = await mkdtemp(join(tmpdir(), 'sallyport-convert-'));
     try {
