@@ -72,7 +72,7 @@ export function createRedisStore(place: StorePlace, options: RedisStoreOptions):
   void open().catch((error: unknown) => turn(findCode(error)));
 
   async function open(): Promise<void> {
-    const redis = await import('@redis/client');
+    const { default: redis } = await import('@redis/client');
     if (isClosed) return;
     const opened = redis.createClient(describeClient(place, options));
     client = opened;

@@ -197,7 +197,7 @@ function freeze(
     counters: new Set([...used].flatMap(policy => [...(policy.body?.needs.counters ?? [])])),
     allowances,
     errorsBeforeMatch: errors,
-    notices: collectNotices([...used], plans, listeners, allowances),
+    notices: collectNotices([...used], plans, listeners, allowances, store),
     violations: report.violations,
   };
 }

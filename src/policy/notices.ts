@@ -3,7 +3,8 @@ import { describeAllowance } from './allowances.ts';
 import { flattenRequest } from './flat-steps.ts';
 import { listAuthentication } from './header-names.ts';
 import type { PolicyInForce } from './in-force.ts';
-import type { AllowancePlan, ListenerPlan, TrustPlan, IssuerPlan } from './model.ts';
+import { noticeLimits, noticeStore } from './limit-notices.ts';
+import type { AllowancePlan, ListenerPlan, SharedStorePlan, TrustPlan, IssuerPlan } from './model.ts';
 import type { Supporting } from './supporting.ts';
 
 export function collectNotices(
@@ -11,6 +12,7 @@ export function collectNotices(
   { trusts, issuers }: Supporting,
   listeners: ReadonlyMap<number, ListenerPlan>,
   allowances: readonly AllowancePlan[],
+  store?: SharedStorePlan,
 ): readonly string[] {
   const notices = [
     ...policies.flatMap(noticePolicy),
@@ -18,6 +20,7 @@ export function collectNotices(
     ...[...issuers.values()].flatMap(noticeIssuer),
     ...[...listeners.values()].flatMap(noticeListener),
     ...allowances.map(describeAllowance),
+    ...noticeStore(store),
   ];
   return [...new Set(notices)].sort();
 }
@@ -39,6 +42,7 @@ function noticePolicy({ kind, key, object, audit, body }: PolicyInForce): readon
     if (step.anyOf?.some(({ anonymous }) => anonymous !== undefined) === true) {
       notices.push(`${label}: requests without credentials pass`);
     }
+    notices.push(...noticeLimits(step).map(notice => `${label}: ${notice}`));
   }
   return notices;
 }

@@ -55,6 +55,9 @@ function describeStore(policy: ClusterPolicy, context: SharedStoreContext): Shar
   const store = spec.sharedStore;
   if (store === undefined) return undefined;
   if (store.trust !== undefined) readKeyRef(store.trust, '', lookup, 'spec.sharedStore.trust', on);
+  if (store.trust?.secretKeyRef !== undefined && !spec.shareSecrets) {
+    on.error('spec.sharedStore.trust.secretKeyRef', SHARES_SECRET);
+  }
   const { url, trust, onUnavailable } = store;
   const plan = { policy: policy.key, url, onUnavailable, ...(trust === undefined ? {} : { trust }) };
   if (store.credential === undefined) return plan;

@@ -11,11 +11,10 @@ import { describeMaterial, WEB_CLAIMS } from '../support/fleet.ts';
 import * as made from '../support/manifests.ts';
 import { type Behaviour, DeviceAuth, RecordingApp, TestIssuer } from '../support/servers.ts';
 import { type LogLine, type Sidecar, startSidecar } from '../support/sidecar.ts';
+import { until } from '../support/until.ts';
 
 /** Reasons of features that are not built yet, and why each of them cannot occur. */
 const CANNOT_OCCUR: Readonly<Partial<Record<Reason, string>>> = {
-  QuotaExceeded: 'the step quota is not built yet',
-  ConcurrencyExceeded: 'the step concurrency is not built yet',
   Draining: 'a draining sidecar goes on serving, and one that stops accepts nothing; kept for HTTP/2',
 };
 
@@ -70,6 +69,8 @@ function describeApis(ports: Record<'closed' | 'app', number>): made.Manifest[] 
     'unguarded',
     'rules',
     'rate',
+    'window',
+    'few',
     'invalid',
     'garbage',
     'open',
@@ -154,6 +155,8 @@ function describePolicies(): made.Manifest[] {
     on('elsewhere', made.OPEN, { name: 'from', ipFilter: { allow: ['192.0.2.0/24'] } }),
     on('banned', made.OPEN, { name: 'from', ipFilter: { deny: ['127.0.0.0/8'] } }),
     on('rate', made.OPEN, { name: 'slowly', rateLimit: { calls: 1, period: '24h' } }),
+    on('window', made.OPEN, { name: 'daily', quota: { calls: 1, period: '24h' } }),
+    on('few', made.OPEN, { name: 'alone', concurrency: { max: 1 } }),
     on('invalid', { name: 'future', telepathy: {} }),
     on('garbage', made.OPEN),
     on('open', made.OPEN),
@@ -228,6 +231,7 @@ async function assertDenial(
   for (const [index, pattern] of (expected.challenges ?? []).entries()) assert.match(challenges[index] ?? '', pattern);
   const retryAfter = answer.headers.get('retry-after')?.[0];
   if (status === 429 || status === 503) assert.match(retryAfter ?? 'absent', expected.retryAfter ?? /^5$/);
+  else if (expected.retryAfter !== undefined) assert.match(retryAfter ?? 'absent', expected.retryAfter);
   else assert.equal(retryAfter, undefined);
   if (expected.closes === true) assert.deepEqual(answer.headers.get('connection'), ['close']);
   covered.add(expected.reason);
@@ -558,6 +562,29 @@ describe('denials', () => {
       },
       retryAfter: /^8(6[34]\d\d)$/,
       by: ['shop/rate', 'slowly'],
+    },
+    {
+      reason: 'QuotaExceeded',
+      ask: async () => {
+        const first = await get('/v1/window');
+        assert.equal(first.status, 200);
+        return get('/v1/window');
+      },
+      retryAfter: /^8(6[34]\d\d)$/,
+      by: ['shop/window', 'daily'],
+    },
+    {
+      reason: 'ConcurrencyExceeded',
+      // Its body never ends, so that it stays open.
+      ask: () =>
+        talk(undefined, async connection => {
+          connection.send(head('POST /v1/few HTTP/1.1', 'Content-Length: 5'));
+          return until('another to be refused', async () => {
+            const answer = await get('/v1/few');
+            return answer.status === 429 ? answer : undefined;
+          });
+        }),
+      by: ['shop/few', 'alone'],
     },
     { reason: 'OperationNotFound', ask: () => get('/v1/nowhere') },
     {

@@ -1,5 +1,8 @@
-/** requireHeader, setHeaders, removeHeaders, authorize, ipFilter and keys of rateLimit: each row at five scopes. P13, E8, E9, S4. */
+/** requireHeader, setHeaders, removeHeaders, authorize, ipFilter and what counts: each row at five scopes. P13, E8, E9, S4. */
+import assert from 'node:assert/strict';
 import { describe } from 'node:test';
+import { CouldNotDecide } from '../../src/decision/could-not-decide.ts';
+import type { ConcurrencyRequest, QuotaRequest, RateRequest } from '../../src/decision/evidence.ts';
 import { testRows, type Asked, type Row } from './step-table.ts';
 
 const sends = (...headers: readonly (readonly [string, string])[]): Asked => ({ headers });
@@ -184,13 +187,84 @@ describe('ipFilter', () => {
   });
 });
 
-describe('rateLimit (its counters: src/limits)', () => {
-  const limit = 'request: [{name: s, rateLimit: {calls: 1, period: 60s, key: "${source.ip}"}}]';
+describe('rateLimit, quota and concurrency (their counters: src/limits)', () => {
+  const on = (step: string): string => `request: [{name: s, ${step}}]`;
+  const limit = on('rateLimit: {calls: 1, period: 60s, key: "${source.ip}", headers: true}');
+  const quota = on('quota: {calls: 1, period: 60s, key: "${source.ip}"}');
+  const few = on('concurrency: {max: 1, key: "${source.ip}"}');
+  const full = { admitted: false, limit: 1, remaining: 0, retryAfter: 7.2, reset: 12 };
+  const away = (): never => {
+    throw new CouldNotDecide('Overloaded');
+  };
+  const counted = (expected: string, request: RateRequest | QuotaRequest | ConcurrencyRequest): void =>
+    assert.equal(request.key, expected);
   testRows({
-    'who is within the rate passes': { policy: limit, answer: 'Permit' },
+    'who is within the rate passes': {
+      policy: limit,
+      evidence: {
+        rate: request => {
+          counted('203.0.113.9', request);
+          return { ...full, admitted: true };
+        },
+      },
+      answer: 'Permit',
+    },
+    'who is beyond it is 429 RateLimitExceeded, and told when to come back': {
+      policy: limit,
+      evidence: { rate: () => full },
+      answer: '429 RateLimitExceeded p/s',
+      lines: [
+        'RateLimit-Policy: "limit-1";q=1;w=60',
+        'RateLimit: "limit-1";r=0;t=12',
+        'Content-Type: application/problem+json',
+      ],
+    },
+    'who is within the quota passes': { policy: quota, answer: 'Permit' },
+    'who is beyond it is 403 QuotaExceeded': {
+      policy: quota,
+      evidence: {
+        quota: request => {
+          counted('203.0.113.9', request);
+          return full;
+        },
+      },
+      answer: '403 QuotaExceeded p/s',
+    },
+    'while there is room a request passes': {
+      policy: few,
+      evidence: {
+        concurrency: request => {
+          counted('203.0.113.9', request);
+          return { leased: true };
+        },
+      },
+      answer: 'Permit',
+    },
+    'without room it is 429 ConcurrencyExceeded': {
+      policy: few,
+      evidence: { concurrency: () => ({ leased: false }) },
+      answer: '429 ConcurrencyExceeded p/s',
+    },
+    'a rate that cannot be counted is 503 Overloaded': {
+      policy: limit,
+      evidence: { rate: away },
+      answer: '503 Overloaded p/s',
+    },
+    'a quota that cannot be counted is 503 Overloaded': {
+      policy: quota,
+      evidence: { quota: away },
+      answer: '503 Overloaded p/s',
+    },
+    'concurrency that cannot be counted is 503 Overloaded': {
+      policy: few,
+      evidence: { concurrency: away },
+      answer: '503 Overloaded p/s',
+    },
     'a key that cannot be worked out is 403 ExpressionFailed': {
       policy: limit.replace('source.ip', 'jwt.subject'),
       answer: '403 ExpressionFailed p/s',
     },
+    'so it is of a quota': { policy: quota.replace('source.ip', 'jwt.subject'), answer: '403 ExpressionFailed p/s' },
+    'and of concurrency': { policy: few.replace('source.ip', 'jwt.subject'), answer: '403 ExpressionFailed p/s' },
   });
 });

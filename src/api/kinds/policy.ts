@@ -162,8 +162,8 @@ const sharedStore = object(
     url: required(
       url(
         'Where it is: redis or, with TLS, rediss; the path is the number of the database.',
-        '^rediss?://[^\\s/?#@]+(/[0-9]{1,3})?$',
-        'a URL such as rediss://limits.sallyport-system.svc:6379, without user and password',
+        '^rediss?://[^\\s/?#]+(/[0-9]{1,3})?$',
+        'a URL such as rediss://limits.sallyport-system.svc:6379',
       ),
     ),
     trust: optional({
@@ -187,6 +187,13 @@ const sharedStore = object(
     description:
       'A Valkey or Redis server (7 or newer, no cluster mode) in which steps with scope Shared count, over all pods of the namespaces that the policy selects.',
     rules: [
+      {
+        cel: "!self.url.contains('@')",
+        test: v => !String(v['url']).includes('@'),
+        field: 'url',
+        problem: 'holds a user name or password',
+        fix: 'name a BackendCredential in credential instead',
+      },
       {
         cel: "self.url.startsWith('rediss:') == has(self.trust)",
         test: v => String(v['url']).startsWith('rediss:') === 'trust' in v,
