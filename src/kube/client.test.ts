@@ -186,6 +186,18 @@ describe('the client of the API server', { timeout: 20_000 }, () => {
     await refused;
   });
 
+  it('asks once more for what only reads when its answer was cut off, and never for a write', async context => {
+    let cut = 2;
+    const { client } = await open(context, (_, answer) => {
+      if (cut-- <= 0) return answerJson(answer, 200, { ok: true });
+      answer.writeHead(200, { 'content-type': 'application/json' });
+      answer.write('{"o');
+      setImmediate(() => answer.stream.close(2));
+    });
+    await assert.rejects(client.request('POST', '/api/v1/namespaces', { body: {} }), expectError({ status: 0 }));
+    assert.deepEqual(await client.request('GET', '/version'), { ok: true });
+  });
+
   it('yields the lines of a stream, however they are cut into frames', async context => {
     const { client } = await open(context, (_, answer) => {
       answer.writeHead(200);

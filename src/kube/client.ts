@@ -1,8 +1,8 @@
 /** Requests to the API server over one HTTP/2 connection. */
 import type { Log } from '../telemetry/telemetry.ts';
 import type { KubeConnection } from './connection.ts';
-import { cancel, NotStarted, readLines, readText, startCall, type Answer, type Call } from './exchange.ts';
-import { createLocalError } from './kube-error.ts';
+import { cancel, CUT_OFF, NotStarted, readLines, readText, startCall, type Answer, type Call } from './exchange.ts';
+import { createLocalError, KubeError } from './kube-error.ts';
 import { createSession } from './session.ts';
 import { createAnswerError } from './status.ts';
 
@@ -111,10 +111,19 @@ export function createKubeClient(connection: KubeConnection, deps: KubeClientDep
 
   return {
     async request<T>(method: string, path: string, options: RequestOptions = {}) {
-      const { signal, timeoutMs = TIMEOUT_MS } = options;
-      const answer = await send({ ...prepareCall(connection, base, method, path, options), signal, timeoutMs });
-      if (answer.status < 200 || answer.status > 299) return fail(answer, signal);
-      return parseAnswer(await readText(answer, { signal, timeoutMs, maxLength: maxAnswer })) as T;
+      const ask = async (): Promise<T> => {
+        const { signal, timeoutMs = TIMEOUT_MS } = options;
+        const answer = await send({ ...prepareCall(connection, base, method, path, options), signal, timeoutMs });
+        if (answer.status < 200 || answer.status > 299) return fail(answer, signal);
+        return parseAnswer(await readText(answer, { signal, timeoutMs, maxLength: maxAnswer })) as T;
+      };
+      try {
+        return await ask();
+      } catch (error) {
+        // A connection that ends takes answers on their way with it; what only reads may be asked for again.
+        if (method !== 'GET' || !isCutOff(error) || options.signal?.aborted === true) throw error;
+        return ask();
+      }
     },
     async *stream(path, query, signal, options = {}) {
       const { timeoutMs = TIMEOUT_MS, accept } = options;
@@ -133,6 +142,9 @@ export function createKubeClient(connection: KubeConnection, deps: KubeClientDep
     },
   };
 }
+
+/** Its head had come: the server lives, so asking again is not waiting twice. */
+const isCutOff = (error: unknown): boolean => error instanceof KubeError && error.message.startsWith(CUT_OFF);
 
 function pickTimings({ connectTimeoutMs, pingEveryMs, pingTimeoutMs }: KubeClientDependencies) {
   return {

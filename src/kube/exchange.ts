@@ -2,6 +2,9 @@
 import { constants, type ClientHttp2Session, type ClientHttp2Stream, type IncomingHttpHeaders } from 'node:http2';
 import { createLocalError, findCode, KubeError } from './kube-error.ts';
 
+/** How the message begins when an answer ends before it is whole. */
+export const CUT_OFF = 'the answer was cut off';
+
 export interface Call {
   readonly method: string;
   /** Path and query. */
@@ -133,10 +136,9 @@ async function* readChunks(stream: ClientHttp2Stream, limits: ReadLimits): Async
   try {
     for await (const chunk of stream) yield String(chunk);
     // An HTTP/2 stream that is reset without an error code ends like a whole one.
-    if (stream.rstCode !== constants.NGHTTP2_NO_ERROR)
-      throw createLocalError('ConnectionLost', 'the answer was cut off');
+    if (stream.rstCode !== constants.NGHTTP2_NO_ERROR) throw createLocalError('ConnectionLost', CUT_OFF);
   } catch (error) {
-    throw error instanceof KubeError ? error : createLocalError('ConnectionLost', 'the answer was cut off', error);
+    throw error instanceof KubeError ? error : createLocalError('ConnectionLost', CUT_OFF, error);
   } finally {
     clearTimeout(timer);
     signal?.removeEventListener('abort', abort);

@@ -100,8 +100,8 @@ describe('what people see of a cluster', { skip: skipWithout('control-plane') },
   test('kubectl get authpol -o wide says why, what it names, and to what it applies', async () => {
     const rows = await rowsOf('get', 'authpol', '-n', 'shop', '-o', 'wide');
     assert.deepEqual(rows.slice(0, 1).concat(rows.filter(row => row.startsWith('gold'))), [
-      'NAME  MODE  ACCEPTED  ENFORCED  INHERIT  SEALED  WHY  REFERENCES  PROGRAMMED  AGE',
-      'gold  Enforce  True  generation 1 on 2/2 pods  Before  true  valid  everything that it names exists  applies to Api shop/fleet',
+      'NAME  MODE  ACCEPTED  ENFORCED  INHERIT  SEALED  PIPELINE  WHY  REFERENCES  PROGRAMMED  AGE',
+      'gold  Enforce  True  generation 1 on 2/2 pods  Before  true  [device, files] Product gold: rate; Api fleet: caller, device, context | answers: Cluster baseline: hide [telemetry] Product gold: rate; Api fleet: caller, device, context; Operation telemetry: devices-only | answers: Cluster baseline: hide  valid; note: step rate: each pod admits 600 calls per 1m, and forgets them with a restart  everything that it names exists  applies to Api shop/fleet',
     ]);
   });
 
