@@ -125,7 +125,7 @@ function renderVariables(): readonly string[] {
   return [
     '## Variables',
     '### In the request part of a policy',
-    '`when` of every step, `condition` of `choose`, the rules of `authorize`, and every template: values of `setHeaders`, `setVariables` and `respond`, `rateLimit.key`, `deviceAuth.deviceId` and `certificateIdentity`.',
+    '`when` of every step, `condition` of `choose`, the rules of `authorize`, and every template: values of `setHeaders`, `setVariables` and `respond`, `key` of `rateLimit`, `quota` and `concurrency`, `deviceAuth.deviceId` and `certificateIdentity`.',
     renderRoots(request),
     'Earlier steps of the same policy, and steps of broader policies that run before it, by their names:',
     renderSteps(),
@@ -187,11 +187,12 @@ const FAILURES: readonly (readonly string[])[] = [
   ['A rule of `authorize.deny`', 'The rule counts as true: 403 `AuthorizationDenied`.'],
   ['A rule of `authorize.allow`', 'The rule counts as false.'],
   [
-    '`when`, `condition` of `choose`, values of `setHeaders`, `setVariables` and `respond`, `rateLimit.key`',
+    '`when`, `condition` of `choose`, values of `setHeaders`, `setVariables` and `respond`, `key` of `rateLimit`, `quota` and `concurrency`',
     '403 `ExpressionFailed`; the log names the field in `detail`.',
   ],
   ['`deviceAuth.deviceId`, `deviceAuth.certificateIdentity`', '403 `DeviceMismatch`.'],
   ['Templates and `allow.expression` of a DeviceAuthService', '503 `DeviceAuthUnavailable`.'],
+  ['`countWhen` of `rateLimit` and `quota`', 'The call counts.'],
   ['Anything in the response part', '502 `AppProtocolError`.'],
 ];
 

@@ -51,7 +51,7 @@ const PLACES: readonly PlaceEntry[] = [
   {
     place: 'text',
     where:
-      '`respond.body` of other media types, `setVariables`, `rateLimit.key`, `deviceAuth.deviceId` and `certificateIdentity`, `rewriteHosts.to`',
+      '`respond.body` of other media types, `setVariables`, `key` of `rateLimit`, `quota` and `concurrency`, `deviceAuth.deviceId` and `certificateIdentity`, `rewriteHosts.to`',
     how: `As it is; control characters fail. At most ${MAX_RENDERED} characters, wherever text is made. Nothing is escaped.`,
     source: 'device ${deviceId}',
   },
