@@ -11,7 +11,7 @@ import type { SourcePosition, Violation } from '../api/violation.ts';
 /** A larger file is refused unread: with more, one bad file could hold the process up for seconds. */
 export const MOST_FILE_BYTES = 4 * 1024 * 1024;
 /** More documents are refused unparsed: each costs a syntax tree of its own, however little it says. */
-export const MOST_DOCUMENTS = 1000;
+export const MOST_DOCUMENTS = 5000;
 /** Aliases may multiply what is read by this much; more is the attack known as a billion laughs. */
 const MOST_ALIASES = 100;
 
