@@ -1,5 +1,5 @@
 /** The variables of expressions, by rules E4–E7. Each is worked out when an expression reads it, so most never are. */
-import type { Bindings } from '../policy/expression.ts';
+import { SHARED_METER, type Bindings, type Meter } from '../policy/expression.ts';
 import type { StepHead } from '../policy/steps.ts';
 import { EMPTY_RECORD } from './cel-value.ts';
 import { certificateBinding } from './certificate-binding.ts';
@@ -14,11 +14,16 @@ class StepBindings {
   readonly #run: Run;
   readonly #step: StepHead;
   readonly #response: Readonly<Record<string, unknown>> | undefined;
+  #vars: Readonly<Record<string, string>> | undefined;
 
   constructor(run: Run, step: StepHead, response: Readonly<Record<string, unknown>> | undefined) {
     this.#run = run;
     this.#step = step;
     this.#response = response;
+  }
+
+  get [SHARED_METER](): Meter {
+    return this.#run.meterOf(this.#step);
   }
 
   get request(): unknown {
@@ -34,7 +39,8 @@ class StepBindings {
   }
 
   get vars(): unknown {
-    return this.#run.varsBinding(this.#step);
+    // A loop may read it thousands of times, and nothing is set meanwhile.
+    return (this.#vars ??= this.#run.varsBinding(this.#step));
   }
 
   get jwt(): unknown {

@@ -2,7 +2,8 @@
 import type { Origin, Route, Sight } from '../policy/model.ts';
 import type { RequestView } from '../policy/request.ts';
 import type { Choice, CompiledStep, StepHead } from '../policy/steps.ts';
-import type { Bindings } from '../policy/expression.ts';
+import { DECISION_BUDGET } from '../policy/cel-values.ts';
+import type { Bindings, Meter } from '../policy/expression.ts';
 import type { PendingCount } from './count-step.ts';
 import { createBindings } from './bindings.ts';
 import { stepsBinding } from './step-binding.ts';
@@ -50,6 +51,8 @@ export class Run {
   #edits: Edits | undefined;
   #steps: { readonly origin: Origin; readonly count: number; readonly binding: Members } | undefined;
   #request: Readonly<Record<string, unknown>> | undefined;
+  #meter: Meter | undefined;
+  #auditMeter: Meter | undefined;
 
   constructor(
     route: Route,
@@ -112,6 +115,12 @@ export class Run {
     const sight = this.sightOf(step);
     if (sight === undefined) return EMPTY_VARS;
     return this.#variables === undefined ? sight.vars : layerVariables(sight, this.#variables);
+  }
+
+  /** What expressions may still cost. Audit policies have a meter of their own: they change no other policy's verdict (S8). */
+  meterOf({ origin }: StepHead): Meter {
+    if (origin.audit) return (this.#auditMeter ??= { left: DECISION_BUDGET });
+    return (this.#meter ??= { left: DECISION_BUDGET });
   }
 
   choose(choice: Choice, at: number): void {

@@ -12,7 +12,7 @@ export function compileMacro(name: string, range: Run, variable: string, nodes: 
   if (first === undefined) throw new Error('refused by inspect()');
   const units = 1 + nodes.reduce((sum, node) => sum + countNodes(node), 0);
   const walk = (frame: Frame, visit: (item: unknown) => boolean): void => {
-    for (const item of itemsOf(range(frame))) {
+    for (const item of itemsOf(range(frame), frame)) {
       charge(frame, units);
       frame.locals[slot] = item;
       if (!visit(item)) return;
@@ -34,9 +34,9 @@ export function compileMacro(name: string, range: Run, variable: string, nodes: 
 
 type Walk = (frame: Frame, visit: (item: unknown) => boolean) => void;
 
-function itemsOf(value: unknown): readonly unknown[] {
+function itemsOf(value: unknown, frame: Frame): readonly unknown[] {
   if (Array.isArray(value)) return value as readonly unknown[];
-  return isCelMap(value) ? readKeys(value) : fail('a loop wants a list or map');
+  return isCelMap(value) ? readKeys(value, frame) : fail('a loop wants a list or map');
 }
 
 /** An item that decides makes up for items that fail, as `||` and `&&` do. */

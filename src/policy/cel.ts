@@ -2,9 +2,9 @@
 import { ParseError, type ASTNode } from '@marcbachmann/cel-js';
 import type { Environment } from './cel-environment.ts';
 import { inspect, type Problem, type Reference } from './cel-inspect.ts';
-import { compileNode } from './cel-program.ts';
-import { BUDGET, fail } from './cel-values.ts';
-import type { Bindings, Expression } from './expression.ts';
+import { compileNode, type Run } from './cel-program.ts';
+import { BUDGET, charge, fail } from './cel-values.ts';
+import { SHARED_METER, type Bindings, type Expression } from './expression.ts';
 
 export type Expected = 'bool' | 'text';
 
@@ -41,6 +41,20 @@ export function compileExpression(
   return { source, ...inspection, evaluate: createEvaluate(ast, expected, checked.type === 'dyn') };
 }
 
+/** What one evaluation uses, the decision's other ones no longer have. */
+function runMetered(run: Run, bindings: Bindings): unknown {
+  const shared = bindings[SHARED_METER];
+  if (shared === undefined) return run({ bindings, locals: [], left: BUDGET });
+  charge(shared, 1);
+  const given = Math.min(BUDGET, shared.left);
+  const frame = { bindings, locals: [], left: given };
+  try {
+    return run(frame);
+  } finally {
+    shared.left -= given - frame.left;
+  }
+}
+
 function checkType(type: string, expected: Expected): Problem | undefined {
   if (expected === 'bool') {
     return type === 'bool' || type === 'dyn'
@@ -57,7 +71,7 @@ function checkType(type: string, expected: Expected): Problem | undefined {
 
 function createEvaluate(ast: ASTNode, expected: Expected, dynamic: boolean): Expression['evaluate'] {
   const run = compileNode(ast, new Map());
-  const evaluate = (bindings: Bindings): unknown => run({ bindings, locals: [], left: BUDGET });
+  const evaluate = (bindings: Bindings): unknown => runMetered(run, bindings);
   if (expected !== 'bool' || !dynamic) return evaluate;
   return bindings => {
     const value = evaluate(bindings);

@@ -4,7 +4,18 @@
  * The variables of api.md, bound as rules E4–E7 say. Every top-level name is always present; leaves may be absent.
  * Integers are bigint, lists are arrays, maps are objects without prototype or Maps, timestamps are Dates.
  */
-export type Bindings = Readonly<Record<string, unknown>>;
+export type Bindings = Readonly<Record<string, unknown>> & { readonly [SHARED_METER]?: Meter };
+
+/**
+ * Work that may still be done: roughly one unit a node evaluated in a loop, a list element looked at, or 256 characters of
+ * text. Text that a client sends and lists that it makes long run into this instead of into seconds.
+ */
+export interface Meter {
+  left: number;
+}
+
+/** Where bindings hold the meter that the expressions of one decision share. Absent: each has BUDGET (cel-values.ts) to itself. */
+export const SHARED_METER: unique symbol = Symbol('meter');
 
 /** A type-checked CEL program of bounded cost. */
 export interface Expression {

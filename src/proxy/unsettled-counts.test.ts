@@ -4,7 +4,7 @@ import { describe, test } from 'node:test';
 import { expression, literal, read, step } from '../decision/testing/fakes.ts';
 import type { CompiledStep } from '../policy/steps.ts';
 import type { Lease, LimitAnswers } from './generation.ts';
-import { openWire, type Wire } from './testing/wire.ts';
+import { openWire, type App, type Wire } from './testing/wire.ts';
 import { OPEN, play, type Stage, type WorldParts } from './testing/world.ts';
 
 const COUNT = { counter: 'AuthPolicy shop/orders/few', key: literal(''), scope: 'Pod' } as const;
@@ -242,19 +242,102 @@ test('P7 concurrency: several steps hold several, and a refusal gives back what 
 
 describe('M6: a connection of protocol TCP holds its place until it ends', () => {
   const TCP: WorldParts = { plan: { protocol: 'TCP' }, routes: [['/', [OPEN, FEW]]] };
-  for (const who of ['client', 'app'] as const) {
-    test(`closed by the ${who}`, async () => {
-      const ledger = new Ledger();
-      await play(undefined, { ...TCP, counting: counting(ledger) }, async ({ app, world }) => {
-        const wire = openWire(world.port).send('hello');
-        const behind = await app.connection(0);
-        await behind.take(/hello/);
-        assert.deepEqual([ledger.taken, ledger.given], [1, 0]);
-        (who === 'app' ? behind : wire).socket.resetAndDestroy();
-        await ledger.until('given', 1);
+  const heardBy = async (app: App, wire: Wire): Promise<Wire> => {
+    wire.send('hello');
+    const behind = await app.connection(0);
+    await behind.take(/hello/);
+    return behind;
+  };
+  const ENDS: Readonly<
+    Record<string, (stage: Stage & { readonly again: (parts: WorldParts) => void }) => Promise<void>>
+  > = {
+    'both sides say that they are done': async ({ app, world }) => {
+      const wire = openWire(world.port);
+      const behind = await heardBy(app, wire);
+      behind.socket.end();
+      await wire.takeAll();
+      wire.socket.end();
+    },
+    'the client resets it': async ({ app, world }) => {
+      const wire = openWire(world.port);
+      await heardBy(app, wire);
+      wire.socket.resetAndDestroy();
+    },
+    'the app resets it': async ({ app, world }) => {
+      const wire = openWire(world.port);
+      (await heardBy(app, wire)).socket.resetAndDestroy();
+      await wire.gone();
+    },
+    'the client and the app reset it at once': async ({ app, world }) => {
+      const wire = openWire(world.port);
+      (await heardBy(app, wire)).socket.resetAndDestroy();
+      wire.socket.resetAndDestroy();
+    },
+    'nobody listens where the app should be': async ({ app, world }) => {
+      await app.stop();
+      await openWire(world.port).send('hello').gone();
+    },
+    'a later step denies it': async ({ world, again }) => {
+      again({ routes: [['/', [OPEN, FEW, BLOCKED]]] });
+      await openWire(world.port).send('hello').gone();
+    },
+    'it is no longer permitted (M7)': async ({ app, world, again }) => {
+      const wire = openWire(world.port);
+      await heardBy(app, wire);
+      again({ routes: [['/', [OPEN, FEW, BLOCKED]]] });
+      await wire.gone();
+    },
+    'its port speaks another protocol from now on': async ({ app, world, again }) => {
+      const wire = openWire(world.port);
+      await heardBy(app, wire);
+      again({ plan: {} });
+      await wire.gone();
+    },
+    'both sides are silent for too long': async ({ app, world }) => {
+      const wire = openWire(world.port);
+      await heardBy(app, wire);
+      world.advance(301_000);
+      await wire.gone();
+    },
+    'the proxy stops': async ({ app, world }) => {
+      await heardBy(app, openWire(world.port));
+      await world.stop();
+    },
+  };
+  for (const late of [false, true]) {
+    for (const [way, scene] of Object.entries(ENDS)) {
+      test(`${late ? 'that came late' : 'at once'}: ${way}`, async () => {
+        const ledger = new Ledger();
+        const parts: WorldParts = { ...TCP, counting: counting(ledger, late) };
+        await play(undefined, parts, async stage => {
+          await scene({ ...stage, again: changed => stage.world.publish({ ...parts, ...changed }) });
+          await ledger.until('given', 1);
+        });
+        // Judged again it takes none, and stopping the proxy gives none back twice.
+        assert.deepEqual([ledger.taken, ledger.given], [1, 1]);
       });
-    });
+    }
   }
+
+  test('a place that comes when the client has left is given back at once', async () => {
+    const ledger = new Ledger();
+    const { promise, resolve } = Promise.withResolvers<undefined>();
+    const { promise: asked, resolve: wasAsked } = Promise.withResolvers<undefined>();
+    const acquire: LimitAnswers['acquire'] = async () => {
+      wasAsked(undefined);
+      await promise;
+      return ledger.take();
+    };
+    await play(undefined, { ...TCP, counting: { acquire } }, async ({ app, world }) => {
+      const wire = openWire(world.port).send('hello');
+      await asked;
+      wire.socket.resetAndDestroy();
+      await world.stop();
+      resolve(undefined);
+      await ledger.until('given', 1);
+      assert.deepEqual([ledger.taken, ledger.given, app.wires.length], [1, 1, 0]);
+    });
+  });
 
   test('refused: the connection is reset', async () => {
     await play(undefined, { ...TCP, counting: { acquire: () => undefined } }, async ({ app, world }) => {
