@@ -17,7 +17,8 @@ export interface RequestHead extends ParsedFields {
   readonly method: string;
   /** As received. */
   readonly target: string;
-  readonly version: '1.0' | '1.1';
+  /** `2`: HTTP/2; `framing` then is what Content-Length says, and `chunked` means that nobody knows. */
+  readonly version: '1.0' | '1.1' | '2';
   /** Canonical (path.ts), or `*` for `OPTIONS *`. */
   readonly path: string;
   /** Without `?`, as received; empty when there is none. */
@@ -39,7 +40,7 @@ export interface RequestHead extends ParsedFields {
 export interface ResponseHead extends ParsedFields {
   readonly status: number;
   readonly reason: string;
-  readonly version: '1.0' | '1.1';
+  readonly version: '1.0' | '1.1' | '2';
   /** Of the body that follows this head on the wire; `none` for HEAD, 1xx, 204, 304 whatever the headers say. */
   readonly framing: Framing | { readonly kind: 'until-close' };
   /** What Content-Length says, also where no body follows (HEAD, 304); undefined without one. */

@@ -2,14 +2,16 @@
 import type { Reason } from '../api/reasons.ts';
 import type { PresentedHeader } from '../credentials/credentials.ts';
 import type { Permit } from '../decision/verdict.ts';
-import { findAll } from '../http/head.ts';
-import type { ResponseHead } from '../http/message.ts';
+import type { ParsedFields, RequestRendering, ResponseHead } from '../http/message.ts';
 import { Answer } from './answer.ts';
+import type { AnswerPlan } from './answer-plan.ts';
+import { AnswerReader } from './answer-reader.ts';
+import { WireAnswer } from './answer-writer.ts';
+import type { AppLink, UpstreamUser } from './app-link.ts';
 import type { CancelDial } from './dial.ts';
 import type { Exchange } from './exchange.ts';
 import type { Pool } from './pool.ts';
 import { openTunnel, type Tunnel } from './tunnel.ts';
-import type { Upstream, UpstreamUser } from './upstream.ts';
 
 /** How long the app may be silent about `Expect: 100-continue`. */
 const EXPECT_MS = 1000;
@@ -22,8 +24,8 @@ const REPEATABLE: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT'
 
 export interface Outgoing {
   readonly permit: Permit;
-  /** The head, as it is sent. */
-  readonly text: string;
+  /** The head, as it is written. */
+  readonly request: RequestRendering;
   readonly pool: Pool;
   /** Folded names that no trailer may carry. */
   readonly reserved: ReadonlySet<string>;
@@ -39,7 +41,7 @@ type Phase = 'connecting' | 'expecting' | 'open' | 'over';
 export class AppExchange implements UpstreamUser {
   readonly exchange: Exchange;
   readonly permit: Permit;
-  upstream: Upstream | undefined;
+  upstream: AppLink | undefined;
   /** Monotonic time at which something is late. */
   deadline = Infinity;
   readonly #outgoing: Outgoing;
@@ -47,6 +49,7 @@ export class AppExchange implements UpstreamUser {
   #rest: Buffer | undefined;
   #phase: Phase = 'connecting';
   #answer: Answer | undefined;
+  #reader: AnswerReader | undefined;
   #tunnel: Tunnel | undefined;
   #cancelDial: CancelDial | undefined;
   #retried = false;
@@ -65,6 +68,10 @@ export class AppExchange implements UpstreamUser {
 
   get presented(): PresentedHeader | undefined {
     return this.#outgoing.presented;
+  }
+
+  get method(): string {
+    return this.exchange.head.method;
   }
 
   /** The app did not accept what we presented: it may have been withdrawn before its time. */
@@ -111,7 +118,7 @@ export class AppExchange implements UpstreamUser {
     return rest;
   }
 
-  onUpstreamReady(upstream: Upstream): void {
+  onUpstreamReady(upstream: AppLink): void {
     const { exchange } = this;
     // At once when a connection was idle; after a dial the clock has moved.
     if (this.#cancelDial !== undefined) exchange.tick();
@@ -124,38 +131,38 @@ export class AppExchange implements UpstreamUser {
     }
   }
 
-  #write(upstream: Upstream): void {
+  #write(upstream: AppLink): void {
     const { exchange } = this;
     const { body, client, head } = exchange;
-    const { text, reserved } = this.#outgoing;
+    const { request, reserved } = this.#outgoing;
     this.#phase = 'open';
     if (body.complete) {
-      upstream.socket.write(text, 'latin1');
+      upstream.send(request, true);
       return this.#sent();
     }
-    body.sendTo(upstream.socket, this.permit.route.api.bodyBytes, reserved);
-    if (!head.expectContinue || exchange.continued) return this.#writeWithBody(upstream, text);
-    upstream.socket.write(text, 'latin1');
+    body.sendTo(upstream, this.permit.route.api.bodyBytes, reserved);
+    if (!head.expectContinue || exchange.continued) return this.#writeWithBody(upstream, request);
+    upstream.send(request, false);
     this.#phase = 'expecting';
     this.deadline = exchange.at + EXPECT_MS;
     // The client's FIN or reset is to be heard; its body is held by onClientData.
     client.resume();
   }
 
-  #writeWithBody(upstream: Upstream, text: string): void {
+  #writeWithBody(upstream: AppLink, request: RequestRendering): void {
     const { body, client, head } = this.exchange;
     const rest = this.#takeRest();
     const length = head.framing.kind === 'length' ? head.framing.length : Infinity;
     if (rest !== undefined && length <= rest.length && length <= ONE_WRITE) {
-      upstream.socket.write(text + rest.toString('latin1', 0, length), 'latin1');
+      upstream.sendWhole(request, length === rest.length ? rest : rest.subarray(0, length));
       body.skip(length);
       if (length < rest.length) client.hold(rest.subarray(length));
       return this.#sent();
     }
-    upstream.socket.cork();
-    upstream.socket.write(text, 'latin1');
+    upstream.cork();
+    upstream.send(request, false);
     this.#goOn(rest);
-    upstream.socket.uncork();
+    upstream.uncork();
   }
 
   #takeRest(): Buffer | undefined {
@@ -166,8 +173,9 @@ export class AppExchange implements UpstreamUser {
 
   #goOn(rest: Buffer | undefined): void {
     this.exchange.client.resume();
-    if (rest === undefined) this.#touch();
-    else this.#feed(rest);
+    if (rest !== undefined) return this.#feed(rest);
+    if (this.exchange.body.ending !== undefined) this.onClientBodyEnd();
+    else this.#touch();
   }
 
   #feed(chunk: Buffer): void {
@@ -175,6 +183,7 @@ export class AppExchange implements UpstreamUser {
     const taken = body.take(chunk);
     if (typeof taken === 'string') return this.exchange.fail(taken);
     if (taken < chunk.length) client.hold(chunk.subarray(taken));
+    body.finish();
     if (body.complete) return this.#sent();
     if (body.blocked) client.pause();
     this.#touch();
@@ -209,13 +218,21 @@ export class AppExchange implements UpstreamUser {
     client.pause();
   }
 
+  /** HTTP/2: no more of the body will come. What is here goes first. */
+  onClientBodyEnd(): void {
+    const { body } = this.exchange;
+    if (this.#phase !== 'open' || this.#rest !== undefined || body.complete) return;
+    body.finish();
+    if (body.complete) this.#sent();
+  }
+
   onClientDrain(): void {
     if (this.#phase === 'over') {
       this.exchange.tick();
       this.#touch();
       this.#answer?.writeOn();
     }
-    if (this.upstream?.socket.isPaused() === true) this.upstream.socket.resume();
+    this.upstream?.resume();
   }
 
   /** False: a FIN means nothing here. */
@@ -232,8 +249,47 @@ export class AppExchange implements UpstreamUser {
       exchange.tick();
       this.#touch();
       if (this.#tunnel !== undefined) return this.#tunnel.fromApp(chunk);
-      this.#answer ??= new Answer(this);
-      this.#answer.onData(chunk);
+      this.#read().onData(chunk);
+    } catch (error) {
+      exchange.client.fault(error);
+    }
+  }
+
+  #read(): AnswerReader {
+    const reader = this.upstream?.wire?.reader;
+    if (reader === undefined) throw new TypeError('bytes came over a connection that has none');
+    this.#answer ??= new Answer(this);
+    return (this.#reader ??= new AnswerReader(reader, this.method, this.#answer));
+  }
+
+  onUpstreamHead(head: ResponseHead): void {
+    this.#hear(answer => {
+      if (head.status < 200) answer.inform(head);
+      else if (answer.start(head, 0)) answer.flush();
+    });
+  }
+
+  onUpstreamContent(slice: Uint8Array): void {
+    this.#hear(answer => {
+      answer.data(slice);
+      answer.flush();
+    });
+  }
+
+  onUpstreamComplete(trailers: ParsedFields | undefined): void {
+    this.#hear(answer => answer.end(trailers, true));
+  }
+
+  onUpstreamBroken(): void {
+    this.#hear(answer => answer.broken());
+  }
+
+  #hear(tell: (answer: Answer) => void): void {
+    const { exchange } = this;
+    try {
+      exchange.tick();
+      this.#touch();
+      tell((this.#answer ??= new Answer(this)));
     } catch (error) {
       exchange.client.fault(error);
     }
@@ -248,7 +304,7 @@ export class AppExchange implements UpstreamUser {
   onUpstreamEnd(): void {
     this.exchange.resume(() => {
       if (this.#tunnel !== undefined) this.#tunnel.appEnded();
-      else if (this.#answer?.started === true) this.#answer.onEnd();
+      else if (this.#answer?.begun === true) this.#reader?.onEnd();
       else this.#lost();
     });
   }
@@ -275,7 +331,8 @@ export class AppExchange implements UpstreamUser {
     const { head, body } = this.exchange;
     const silent = this.#answer === undefined;
     const bodiless = head.framing.kind !== 'chunked' && body.complete && body.bytes === 0;
-    if (upstream?.reused === true && silent && bodiless && !this.#retried && REPEATABLE.has(head.method)) {
+    const isFair = upstream?.refused === true || (upstream?.reused === true && REPEATABLE.has(head.method));
+    if (upstream !== undefined && isFair && silent && bodiless && !this.#retried) {
       this.#retried = true;
       upstream.destroy();
       this.upstream = undefined;
@@ -289,7 +346,7 @@ export class AppExchange implements UpstreamUser {
     if (this.#phase !== 'expecting') return;
     this.#phase = 'open';
     const rest = this.#takeRest();
-    if (rest === undefined) this.exchange.client.socket.write('HTTP/1.1 100 Continue\r\n\r\n', 'latin1');
+    if (rest === undefined) this.exchange.client.sayContinue();
     this.#goOn(rest);
   }
 
@@ -298,13 +355,7 @@ export class AppExchange implements UpstreamUser {
     const { body, client, at } = this.exchange;
     const { upstream } = this;
     this.upstream = undefined;
-    if (upstream !== undefined) {
-      if (!clean || !head.keepAlive || !body.complete || upstream.socket.writableNeedDrain) upstream.destroy();
-      else if (upstream.tied || isTying(head)) {
-        if (close) upstream.destroy();
-        else client.pinned = upstream.tie();
-      } else upstream.release(head.keepAliveTimeoutMs, at);
-    }
+    upstream?.release({ client, head, clean: clean && body.complete, close, at });
     this.#phase = 'over';
     if (body.complete) return;
     body.drop();
@@ -317,15 +368,15 @@ export class AppExchange implements UpstreamUser {
   }
 
   /** 101 was answered to the WebSocket that was asked for. `first` came behind its head. */
-  upgrade(head: string, first: Buffer | undefined): void {
-    const { exchange, upstream } = this;
-    const { client } = exchange;
-    if (upstream === undefined) return;
+  upgrade(head: ResponseHead, plan: AnswerPlan, first: Buffer | undefined): void {
+    const { exchange } = this;
+    const [client, upstream] = [exchange.client.wire, this.upstream?.wire];
+    if (client === undefined || upstream === undefined) return exchange.fail('AppProtocolError');
     exchange.status = 101;
     exchange.answeredAt = exchange.at;
     const tunnel = openTunnel({ client: client.socket, app: upstream.socket, exchange });
     this.#tunnel = tunnel;
-    client.socket.write(head, 'latin1');
+    new WireAnswer(client, exchange).upgrade(head, plan);
     if (first !== undefined) tunnel.fromApp(first);
     const held = client.takeHeld();
     if (held !== undefined) tunnel.fromClient(held);
@@ -336,7 +387,7 @@ export class AppExchange implements UpstreamUser {
 
   /** The app's side of a tunnel is gone. After its FIN the client may still be reading. */
   #closeTunnel(): void {
-    if (!this.exchange.client.socket.writableEnded) return this.exchange.abort();
+    if (this.exchange.client.wire?.socket.writableEnded !== true) return this.exchange.abort();
     this.deadline = this.exchange.at + TUNNEL_CLOSE_MS;
   }
 
@@ -348,9 +399,4 @@ export class AppExchange implements UpstreamUser {
     if (this.#phase === 'expecting') return this.continueBody();
     exchange.fail(exchange.body.complete || exchange.body.blocked ? 'AppTimeout' : 'RequestTimeout');
   }
-}
-
-/** Negotiate and NTLM authenticate a connection, not a request: nobody else may use it. */
-function isTying(head: ResponseHead): boolean {
-  return findAll(head, 'www-authenticate').some(value => /^(?:ntlm|negotiate)\b/i.test(value));
 }

@@ -1,12 +1,14 @@
 /** A request's body kept until a step has seen it whole (P10), as it came, so that it is forwarded as if nobody had looked. */
 import { createBodyDecoder, type BodyDecoder } from '../http/body.ts';
-import type { Framing } from '../http/message.ts';
+import type { RequestHead, ResponseHead } from '../http/message.ts';
 
 const FIRST_BYTES = 4096;
 /** Framing that may stand beside as many bytes of content: chunks of one byte would cost us six times what they carry. */
 const FRAMING_BYTES = 64 * 1024;
 
 const NOTHING = Buffer.alloc(0);
+/** HTTP/2: what comes is content, and `end` says that it is all. */
+const UNTIL_END = { kind: 'until-close' } as const;
 
 export class BodyHold {
   /** All of it is here. */
@@ -15,15 +17,15 @@ export class BodyHold {
   broken = false;
   /** Bytes of content so far. */
   size = 0;
-  readonly #framing: Framing;
+  readonly #framing: ResponseHead['framing'];
   readonly #decoder: BodyDecoder;
   /** What came, with its framing, and whatever came behind it. */
   #raw: Buffer = NOTHING;
   #length = 0;
 
-  constructor(framing: Framing) {
-    this.#framing = framing;
-    this.#decoder = createBodyDecoder(framing);
+  constructor({ framing, version }: Pick<RequestHead, 'framing' | 'version'>) {
+    this.#framing = version === '2' && framing.kind === 'chunked' ? UNTIL_END : framing;
+    this.#decoder = createBodyDecoder(this.#framing);
   }
 
   take(chunk: Uint8Array): void {
@@ -33,6 +35,11 @@ export class BodyHold {
     const progress = this.#decoder.read(chunk, sink);
     if (progress.kind === 'error') this.broken = true;
     else if (progress.kind === 'end') this.whole = true;
+  }
+
+  /** Of a body that has no framing of its own. */
+  end(): void {
+    if (this.#framing === UNTIL_END) this.whole = true;
   }
 
   /** Whether it is longer than a step may hold. */

@@ -3,13 +3,14 @@ import type { Socket } from 'node:net';
 import type { Reason } from '../api/reasons.ts';
 import { createRequestReader, type FieldLines, type RequestHead, type RequestReader } from '../http/message.ts';
 import type { Peer } from '../trust/trust.ts';
+import { WireAnswer } from './answer-writer.ts';
+import type { AnswerWriter, Downstream, Flushing } from './downstream.ts';
 import { Exchange } from './exchange.ts';
 import type { Handshake } from './handshake.ts';
 import type { ActiveListener, Listener } from './listener.ts';
 import { renderFault, renderRefusal } from './reply.ts';
 import { resetSocket } from './reset-socket.ts';
 import type { Shared } from './shared.ts';
-import type { JudgedClient } from './trusted-peers.ts';
 import type { Upstream } from './upstream.ts';
 import type { Sweepable } from './sweep.ts';
 
@@ -35,15 +36,7 @@ export interface ClientSocket {
   readonly handshake?: Handshake;
 }
 
-/** An answer that is written, but perhaps not yet with the system. */
-export interface Flushing {
-  /** Milliseconds that the client may take for the rest. */
-  readonly idleMs: number;
-  /** Called once: `unsent` bytes were not taken when the connection ended; 0: all were. */
-  flushed(unsent: number, now: number): void;
-}
-
-export class ClientConnection implements JudgedClient, Sweepable {
+export class ClientConnection implements Downstream, Sweepable {
   readonly shared: Shared;
   readonly listener: Listener;
   readonly socket: Socket;
@@ -93,6 +86,10 @@ export class ClientConnection implements JudgedClient, Sweepable {
     shared.sweep.add(this);
   }
 
+  get wire(): this {
+    return this;
+  }
+
   get closed(): boolean {
     return this.#state === 'closed';
   }
@@ -115,6 +112,14 @@ export class ClientConnection implements JudgedClient, Sweepable {
     this.pause();
     // One more read may have been under way when the socket was paused; more than that is a flood.
     if (this.#held.length > 4 * HELD_BYTES) this.reset();
+  }
+
+  sayContinue(): void {
+    this.socket.write('HTTP/1.1 100 Continue\r\n\r\n', 'latin1');
+  }
+
+  answerWith(exchange: Exchange): AnswerWriter {
+    return new WireAnswer(this, exchange);
   }
 
   /** What was held, for a tunnel that it belongs to. */

@@ -7,12 +7,12 @@ import { refuse } from '../decision/refuse.ts';
 import type { Denial, Permit, Respond, Verdict } from '../decision/verdict.ts';
 import { createFieldList } from '../http/fields.ts';
 import type { HeaderFields } from '../http/head.ts';
-import type { RequestHead } from '../http/message.ts';
+import type { ParsedFields, RequestHead } from '../http/message.ts';
 import type { Proofs } from '../callers/signatures.ts';
 import type { ErrorsPlan, Route } from '../policy/model.ts';
 import type { RequestView } from '../policy/request.ts';
 import { AppExchange, type Outgoing } from './app-exchange.ts';
-import type { ClientConnection } from './client-connection.ts';
+import type { AnswerWriter, Downstream } from './downstream.ts';
 import { RequestEvidence, type HeldBody } from './evidence-source.ts';
 import { forward } from './forward.ts';
 import type { Lease } from './generation.ts';
@@ -21,7 +21,7 @@ import { isMisdirected } from './handshake.ts';
 import type { ActiveListener } from './listener.ts';
 import { recordRequest } from './record.ts';
 import { judgeAgain, REJUDGE_MS, type Rejudged } from './rejudge.ts';
-import { DEFAULT_ERRORS, renderReply } from './reply.ts';
+import { DEFAULT_ERRORS } from './reply.ts';
 import { RequestBody } from './request-body.ts';
 import { createRequestView, nameRequest } from './request-view.ts';
 import { describePeer } from './trusted-peers.ts';
@@ -36,7 +36,7 @@ const NO_BODY = new Uint8Array(0);
 const NO_FIELDS = createFieldList();
 
 export class Exchange implements Rejudged {
-  readonly client: ClientConnection;
+  readonly client: Downstream;
   readonly head: RequestHead;
   readonly body: RequestBody;
   readonly startedAt: number;
@@ -59,6 +59,7 @@ export class Exchange implements Rejudged {
   failure: Reason | undefined;
   rejudging = false;
   #toApp: AppExchange | undefined;
+  #writer: AnswerWriter | undefined;
   #rejudgeAt = Infinity;
   /** Of the decision; afterwards the AppExchange has its own. */
   #deadline = Infinity;
@@ -70,12 +71,17 @@ export class Exchange implements Rejudged {
   /** Until there is an answer. */
   #counts: readonly PendingCount[] | undefined;
 
-  constructor(client: ClientConnection, head: RequestHead) {
+  constructor(client: Downstream, head: RequestHead) {
     this.client = client;
     this.head = head;
-    this.body = new RequestBody(head.framing);
+    this.body = new RequestBody(head);
     this.startedAt = client.shared.monotonic();
     this.at = this.startedAt;
+  }
+
+  /** What the answer is written with, whoever makes it. */
+  get writer(): AnswerWriter {
+    return (this.#writer ??= this.client.answerWith(this));
   }
 
   /** `rest` came behind the head: body, or the next request. */
@@ -228,16 +234,9 @@ export class Exchange implements Rejudged {
 
   /** Sends an answer of our own. What is here of the body is dropped; if more is to come the connection ends. */
   #reply(verdict: Denial | Respond): void {
-    const { client, head } = this;
     this.#skipBody(this.#toApp?.drop() ?? this.#takeRest());
     const close = this.mustClose();
-    const { status, text, bodyBytes } = renderReply(client.shared, verdict, {
-      requestId: this.requestId,
-      realm: this.route?.api.name ?? '',
-      head: head.method === 'HEAD',
-      connection: connectionHeader(head, close),
-    });
-    client.socket.write(text, 'latin1');
+    const { status, bodyBytes } = this.writer.reply(verdict, close);
     this.settleCounts(status);
     this.status = status;
     // Nothing of the app's answer was sent.
@@ -311,6 +310,14 @@ export class Exchange implements Rejudged {
     this.client.pause();
   }
 
+  /** The end of a body that has no framing of its own (HTTP/2). */
+  onClientBodyEnd(trailers: ParsedFields): void {
+    this.tick();
+    this.body.ending = trailers;
+    if (this.#toApp !== undefined) this.#toApp.onClientBodyEnd();
+    else this.#holding?.onEnd();
+  }
+
   onClientDrain(): void {
     this.#toApp?.onClientDrain();
   }
@@ -377,10 +384,4 @@ export class Exchange implements Rejudged {
     this.verdict = denial;
     this.#reply(denial);
   }
-}
-
-/** HTTP/1.1 keeps connections unless told otherwise, HTTP/1.0 the other way round. */
-export function connectionHeader(head: RequestHead, close: boolean): 'close' | 'keep-alive' | undefined {
-  if (close) return 'close';
-  return head.version === '1.0' ? 'keep-alive' : undefined;
 }

@@ -4,7 +4,7 @@ import type { ObjectKey } from '../api/object.ts';
 import type { PresentedHeader } from '../credentials/credentials.ts';
 import type { Permit } from '../decision/verdict.ts';
 import { findAll, findSingle, foldName } from '../http/head.ts';
-import { renderFields, renderRequest, type FieldLines, type HeaderEdit } from '../http/message.ts';
+import { renderFields, type FieldLines, type HeaderEdit, type RequestRendering } from '../http/message.ts';
 import { TRUSTED_CERTIFICATE, TRUSTED_PEER } from '../http/names.ts';
 import type { ApiPlan, Route } from '../policy/model.ts';
 import type { RequestView } from '../policy/request.ts';
@@ -36,7 +36,7 @@ export function forward(permit: Permit, permitted: Permitted): void {
   const send = (presented?: PresentedHeader): void =>
     exchange.send({
       permit,
-      text: renderForwarded({ ...permitted, permit, target: reached.target, presented }),
+      request: planForwarded({ ...permitted, permit, target: reached.target, presented }),
       pool: reached.pool,
       reserved: framing.kind === 'chunked' ? barTrailers(permit, active, presented) : active.reserved,
       responseMs: reached.target.timeouts.response,
@@ -93,8 +93,8 @@ interface Forwarded extends Permitted {
   readonly presented: PresentedHeader | undefined;
 }
 
-/** The head written afresh from what was parsed: the app sees nothing that was not judged. */
-function renderForwarded({ permit, exchange, active, view, target, presented }: Forwarded): string {
+/** The head afresh from what was parsed: the app sees nothing that was not judged. */
+function planForwarded({ permit, exchange, active, view, target, presented }: Forwarded): RequestRendering {
   const { client, head } = exchange;
   const query = permit.edits.query ?? view.query;
   // X-Forwarded-* is not sent to an app that is elsewhere (M4).
@@ -104,7 +104,7 @@ function renderForwarded({ permit, exchange, active, view, target, presented }: 
   const hides = permit.route.pipeline.hidesAuthorization === true;
   const edits = hides || presented !== undefined ? editCredential(edited, hides, presented) : edited;
   const path = target.fixed === undefined ? view.path : appendPath(target.fixed.path, permit.route.api, view.path);
-  return renderRequest({
+  return {
     method: head.method,
     target: query === '' ? path : `${path}?${query}`,
     host: target.fixed?.host ?? sentHost(exchange, target),
@@ -118,7 +118,7 @@ function renderForwarded({ permit, exchange, active, view, target, presented }: 
     framing: head.framing,
     expectContinue: head.expectContinue && !exchange.continued,
     extra: extraLines({ exchange, view, target, edits, trusted }),
-  });
+  };
 }
 
 /**

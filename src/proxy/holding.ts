@@ -1,14 +1,15 @@
 /** Waits for a request's body before anything is decided or forwarded: bounded by the step's maxBody and Api.limits.bodyIdle. */
 import type { Reason } from '../api/reasons.ts';
-import type { RequestHead } from '../http/message.ts';
-import type { ClientConnection } from './client-connection.ts';
+import type { ParsedFields, RequestHead } from '../http/message.ts';
+import type { Downstream } from './downstream.ts';
 import { BodyHold } from './body-hold.ts';
 import type { HeldBody } from './evidence-source.ts';
 
 /** The exchange whose body it is. */
 export interface Holder {
-  readonly client: ClientConnection;
+  readonly client: Downstream;
   readonly head: RequestHead;
+  readonly body: { readonly ending: ParsedFields | undefined };
   readonly at: number;
   readonly route: { readonly api: { readonly bodyBytes: number; readonly bodyIdleMs: number } } | undefined;
   /** The request cannot be served, whatever policies say. */
@@ -31,8 +32,9 @@ export class Holding {
   /** `rest`: what came behind the head. */
   constructor(holder: Holder, rest: Buffer | undefined) {
     this.#holder = holder;
-    this.#hold = new BodyHold(holder.head.framing);
+    this.#hold = new BodyHold(holder.head);
     if (rest !== undefined) this.#hold.take(rest);
+    if (holder.body.ending !== undefined) this.#hold.end();
   }
 
   get waiting(): boolean {
@@ -56,7 +58,7 @@ export class Holding {
     // Whoever waits to be told would wait for ever (RFC 9110 section 10.1.1).
     if (head.expectContinue && !this.continued && this.#hold.size === 0) {
       this.continued = true;
-      client.socket.write('HTTP/1.1 100 Continue\r\n\r\n', 'latin1');
+      client.sayContinue();
     }
     this.#touch();
     client.resume();
@@ -65,6 +67,16 @@ export class Holding {
 
   onData(chunk: Buffer): void {
     this.#hold.take(chunk);
+    this.#look();
+  }
+
+  /** Of a body that has no framing of its own. */
+  onEnd(): void {
+    this.#hold.end();
+    this.#look();
+  }
+
+  #look(): void {
     const waiting = this.#waiting;
     if (waiting === undefined) return;
     const { client } = this.#holder;

@@ -2,7 +2,8 @@
 import type { AppTarget } from './app-target.ts';
 import { dial, type DialDeps, type CancelDial } from './dial.ts';
 import type { Sweep, Sweepable } from './sweep.ts';
-import { Upstream, type UpstreamHome, type UpstreamUser } from './upstream.ts';
+import type { UpstreamUser } from './app-link.ts';
+import { Upstream, type UpstreamHome } from './upstream.ts';
 
 export interface Pool {
   /** What its connections are parked in; tells whose they are. */

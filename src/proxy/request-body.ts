@@ -1,8 +1,18 @@
 /** The body of one request on its way from the client to the app: counted, bounded, framed afresh, never held. */
-import type { Socket } from 'node:net';
 import { createChunkedDecoder, type BodyDecoder, type BodySink } from '../http/body.ts';
-import type { Framing } from '../http/message.ts';
-import { writeChunk, writeLastChunk } from './chunk-writer.ts';
+import type { Framing, ParsedFields, RequestHead } from '../http/message.ts';
+
+/** Where content goes. Slices are not written over afterwards. */
+export interface BodyOut {
+  /** It wants no more for now. */
+  readonly blocked: boolean;
+  /** What is written until `uncork` may leave together. */
+  cork(): void;
+  uncork(): void;
+  content(slice: Uint8Array): void;
+  /** That was all. Trailers go as far as they may, but for `reserved` folded names. */
+  endContent(trailers: ParsedFields | undefined, reserved: ReadonlySet<string>): void;
+}
 
 export type BodyFault = 'MalformedRequest' | 'BodyTooLarge';
 
@@ -12,14 +22,19 @@ export class RequestBody implements BodySink {
   /** Bytes of content so far. */
   bytes = 0;
   readonly framing: Framing;
+  /** HTTP/2: the client's stream has ended, with these trailers. What is here of the body may not be taken yet. */
+  ending: ParsedFields | undefined;
+  /** HTTP/2: what is taken is content. */
+  readonly #bare: boolean;
   #remaining: number;
   #most = Infinity;
   #decoder: BodyDecoder | undefined;
-  #to: Socket | undefined;
+  #to: BodyOut | undefined;
   #reserved: ReadonlySet<string> = new Set();
 
-  constructor(framing: Framing) {
+  constructor({ framing, version }: Pick<RequestHead, 'framing' | 'version'>) {
     this.framing = framing;
+    this.#bare = version === '2';
     this.#remaining = framing.kind === 'length' ? framing.length : 0;
     this.complete = framing.kind !== 'chunked' && this.#remaining === 0;
   }
@@ -28,8 +43,8 @@ export class RequestBody implements BodySink {
    * Where it goes from now on; before, it is read and dropped. `most` is Api.limits.bodyBytes (0: unlimited), `reserved`
    * the folded names that no trailer may carry.
    */
-  sendTo(socket: Socket, most: number, reserved: ReadonlySet<string>): void {
-    this.#to = socket;
+  sendTo(out: BodyOut, most: number, reserved: ReadonlySet<string>): void {
+    this.#to = out;
     this.#reserved = reserved;
     if (most > 0) this.#most = most;
   }
@@ -47,14 +62,15 @@ export class RequestBody implements BodySink {
     this.complete = true;
   }
 
-  /** Whether the app's socket wants no more for now. */
+  /** Whether the app wants no more for now. */
   get blocked(): boolean {
-    return this.#to?.writableNeedDrain === true;
+    return this.#to?.blocked === true;
   }
 
   /** Takes what belongs to the body; answers how many bytes that was, or what is wrong with it. */
   take(chunk: Buffer): number | BodyFault {
     if (this.framing.kind === 'length') return this.#takeCounted(chunk);
+    if (this.#bare) return this.#takeBare(chunk);
     this.#decoder ??= createChunkedDecoder();
     // Whatever one read holds leaves in one write, however small its chunks.
     const to = this.#to;
@@ -65,7 +81,7 @@ export class RequestBody implements BodySink {
     if (this.bytes > this.#most) return 'BodyTooLarge';
     if (progress.kind === 'more') return chunk.length;
     this.complete = true;
-    if (this.#to !== undefined) writeLastChunk(this.#to, progress.trailers, this.#reserved);
+    this.#to?.endContent(progress.trailers, this.#reserved);
     return progress.consumed;
   }
 
@@ -74,14 +90,27 @@ export class RequestBody implements BodySink {
     this.#remaining -= size;
     this.bytes += size;
     this.complete = this.#remaining === 0;
-    this.#to?.write(size === chunk.length ? chunk : chunk.subarray(0, size));
+    this.#to?.content(size === chunk.length ? chunk : chunk.subarray(0, size));
+    if (this.complete) this.#to?.endContent(undefined, this.#reserved);
     return size;
+  }
+
+  #takeBare(chunk: Buffer): number | BodyFault {
+    if (chunk.length > 0) this.data(chunk);
+    return this.bytes > this.#most ? 'BodyTooLarge' : chunk.length;
+  }
+
+  /** HTTP/2: everything was taken that came before `ending`. */
+  finish(): void {
+    if (this.ending === undefined || this.complete || this.framing.kind !== 'chunked') return;
+    this.complete = true;
+    this.#to?.endContent(this.ending, this.#reserved);
   }
 
   /** A piece of chunked content. */
   data(slice: Uint8Array): void {
     this.bytes += slice.length;
     // Beyond the bound nothing more reaches the app; take() says so when the chunk is through.
-    if (this.#to !== undefined && this.bytes <= this.#most) writeChunk(this.#to, slice);
+    if (this.bytes <= this.#most) this.#to?.content(slice);
   }
 }

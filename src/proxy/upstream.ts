@@ -1,23 +1,18 @@
-/** One connection to the app: idle in its pool, or at the service of one exchange. */
+/** One HTTP/1.1 connection to the app: idle in its pool, or at the service of one exchange. */
 import type { Socket } from 'node:net';
-import type { Reason } from '../api/reasons.ts';
+import { findAll } from '../http/head.ts';
+import {
+  createResponseReader,
+  renderRequest,
+  type ParsedFields,
+  type RequestRendering,
+  type ResponseHead,
+  type ResponseReader,
+} from '../http/message.ts';
 import type { RememberedAnswer } from './answer-plan.ts';
+import type { Answered, AppLink, UpstreamUser } from './app-link.ts';
+import { writeChunk, writeLastChunk } from './chunk-writer.ts';
 import type { Receiver } from './dial.ts';
-import { createResponseReader, type ResponseReader } from '../http/message.ts';
-
-/** Who uses a connection. Nothing is called any more once the connection was released or destroyed. */
-export interface UpstreamUser {
-  onUpstreamReady(upstream: Upstream): void;
-  /** No connection could be had. */
-  onUpstreamFailed(reason: Reason, problem: string): void;
-  /** `chunk` is overwritten by the next read: what is wanted later is copied (dial.ts, Receiver). */
-  onUpstreamData(chunk: Buffer): void;
-  /** The app's FIN: all it had to say was said. */
-  onUpstreamEnd(): void;
-  /** Closed or reset without, or after, FIN. */
-  onUpstreamClosed(): void;
-  onUpstreamDrain(): void;
-}
 
 /** Bounds on the head of an answer; an app that needs more is broken. */
 export const RESPONSE_LIMITS = { headBytes: 128 * 1024, headers: 500, targetBytes: 0 } as const;
@@ -29,13 +24,12 @@ export interface UpstreamHome {
   forget(upstream: Upstream): void;
 }
 
-export class Upstream implements Receiver {
+export class Upstream implements AppLink, Receiver {
   readonly socket: Socket;
   readonly reader: ResponseReader = createResponseReader(RESPONSE_LIMITS);
   user: UpstreamUser | undefined;
-  /** An answer has come over it before: the app may have closed it meanwhile, so one retry is fair. */
   reused = false;
-  /** What was planned for the last answer, which the next one often repeats byte for byte. */
+  readonly refused = false;
   remembered: RememberedAnswer | undefined;
   /** By Negotiate or NTLM. */
   tied = false;
@@ -43,6 +37,7 @@ export class Upstream implements Receiver {
   idleUntil = 0;
   /** The pool it was dialled for. */
   readonly home: UpstreamHome;
+  #chunked = false;
 
   constructor(socket: Socket, home: UpstreamHome) {
     this.socket = socket;
@@ -62,34 +57,91 @@ export class Upstream implements Receiver {
     });
   }
 
+  get wire(): this {
+    return this;
+  }
+
   receive(chunk: Buffer): void {
     // Nobody asked: an answer that belongs to nobody must never meet the next request (CVE-2026-48931).
     if (this.user === undefined) this.destroy();
     else this.user.onUpstreamData(chunk);
   }
 
+  send(request: RequestRendering): void {
+    this.#chunked = request.framing.kind === 'chunked';
+    this.socket.write(renderRequest(request), 'latin1');
+  }
+
+  sendWhole(request: RequestRendering, body: Buffer): void {
+    this.socket.write(renderRequest(request) + body.toString('latin1', 0, body.length), 'latin1');
+  }
+
+  get blocked(): boolean {
+    return this.socket.writableNeedDrain;
+  }
+
+  cork(): void {
+    this.socket.cork();
+  }
+
+  uncork(): void {
+    this.socket.uncork();
+  }
+
+  content(slice: Uint8Array): void {
+    if (this.#chunked) writeChunk(this.socket, slice);
+    else this.socket.write(slice);
+  }
+
+  endContent(trailers: ParsedFields | undefined, reserved: ReadonlySet<string>): void {
+    if (!this.#chunked) return;
+    if (trailers === undefined) this.socket.write('0\r\n\r\n', 'latin1');
+    else writeLastChunk(this.socket, trailers, reserved);
+  }
+
+  pause(): void {
+    this.socket.pause();
+  }
+
+  resume(): void {
+    if (this.socket.isPaused()) this.socket.resume();
+  }
+
+  release({ head, clean, client, close, at }: Answered): void {
+    if (!clean || !head.keepAlive || this.socket.writableNeedDrain) return this.destroy();
+    if (!this.tied && !isTying(head)) return this.#park(head.keepAliveTimeoutMs, at);
+    if (close || client.wire === undefined) this.destroy();
+    else client.pinned = this.#tie();
+  }
+
   /** Back to the pool, after a complete answer to a complete request with nothing left over. */
-  release(keepAliveMs: number | undefined, now: number): void {
+  #park(keepAliveMs: number | undefined, now: number): void {
+    this.#rest();
+    if (!this.home.park(this, keepAliveMs, now)) this.destroy();
+  }
+
+  /** From now on it belongs to one client: what it was authenticated as is never lent to another. */
+  #tie(): this {
+    this.tied = true;
+    this.#rest();
+    return this;
+  }
+
+  #rest(): void {
     this.user = undefined;
     this.reused = true;
     this.reader.reset();
     // A pause for back-pressure must not outlive the exchange: an idle connection has to hear the app's FIN.
     if (this.socket.isPaused()) this.socket.resume();
-    if (!this.home.park(this, keepAliveMs, now)) this.destroy();
-  }
-
-  /** From now on it belongs to one client: what it was authenticated as is never lent to another. */
-  tie(): this {
-    this.tied = true;
-    this.user = undefined;
-    this.reused = true;
-    this.reader.reset();
-    if (this.socket.isPaused()) this.socket.resume();
-    return this;
   }
 
   destroy(): void {
     this.user = undefined;
     this.socket.destroy();
   }
+}
+
+/** Negotiate and NTLM authenticate a connection, not a request: nobody else may use it. */
+function isTying(head: ResponseHead): boolean {
+  return findAll(head, 'www-authenticate').some(value => /^(?:ntlm|negotiate)\b/i.test(value));
 }
