@@ -222,8 +222,7 @@ export class AppExchange implements UpstreamUser {
   onClientBodyEnd(): void {
     const { body } = this.exchange;
     if (this.#phase !== 'open' || this.#rest !== undefined || body.complete) return;
-    body.finish();
-    if (body.complete) this.#sent();
+    if (body.finish()) this.#sent();
   }
 
   onClientDrain(): void {

@@ -61,4 +61,3 @@ export interface UpstreamUser {
   onUpstreamClosed(): void;
   onUpstreamDrain(): void;
 }
-

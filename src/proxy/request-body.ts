@@ -100,11 +100,12 @@ export class RequestBody implements BodySink {
     return this.bytes > this.#most ? 'BodyTooLarge' : chunk.length;
   }
 
-  /** HTTP/2: everything was taken that came before `ending`. */
-  finish(): void {
-    if (this.ending === undefined || this.complete || this.framing.kind !== 'chunked') return;
+  /** HTTP/2: everything was taken that came before `ending`. True: the body is complete by that. */
+  finish(): boolean {
+    if (this.ending === undefined || this.complete || this.framing.kind !== 'chunked') return false;
     this.complete = true;
     this.#to?.endContent(this.ending, this.#reserved);
+    return true;
   }
 
   /** A piece of chunked content. */
