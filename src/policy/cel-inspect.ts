@@ -130,7 +130,9 @@ function visitAccess(node: ASTNode, walk: Walk, locals: Locals, whole = false): 
     if (chain.rest !== undefined) {
       refuse(`reads ${path.join('.')} by a computed name`, 'write the name literally, so that it can be checked');
     }
-    refuse(`uses ${path.join('.')} as a whole`, `read one of its members: ${listMembers(shape)}`);
+    const members = listMembers(shape);
+    const fix = members === '' ? 'remove it: it has no members here' : `read one of its members: ${members}`;
+    refuse(`uses ${path.join('.')} as a whole`, fix);
   }
   walk.reads.add(root);
   walk.references.push(path);

@@ -25,6 +25,7 @@ export function compileExpression(
   expected: Expected,
 ): CompiledExpression | Problem {
   if (source.length > MAX_SOURCE) return { problem: `is longer than ${MAX_SOURCE} characters`, fix: 'split it' };
+  if (source.trim() === '') return { problem: 'is empty', fix: 'write an expression' };
   const library = environment.library();
   let ast: ASTNode;
   try {
@@ -99,6 +100,8 @@ function explainSyntax(source: string, error: unknown): Problem {
   const where = before.length === 1 ? column : `line ${before.length}, ${column}`;
   const found = source.slice(range.start, range.end);
   const meant = Object.hasOwn(MEANT, found) ? MEANT[found] : undefined;
+  if (found === '$')
+    return { problem: `${problem} (${where})`, fix: 'leave ${ and } out: the whole field is an expression' };
   return {
     problem: `${problem} (${where})`,
     fix: meant === undefined ? 'mend the expression' : `did you mean ${meant}?`,

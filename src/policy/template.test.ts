@@ -57,7 +57,7 @@ describe('E9: templates', () => {
     'x ${v.z}': 'in ${…} reads v.z, which does not exist here, use one of s, n and b',
     'x ${l}':
       'in ${…} holds a value of type list, but only string, int and bool may stand in a template, convert it with string(…) or join(…)',
-    'x ${}': 'in ${…} is not valid CEL: Unexpected token: EOF (column 1), mend the expression',
+    'x ${}': 'in ${…} is empty, write an expression',
   };
   for (const [source, expected] of Object.entries(refusals)) {
     test(`refused: ${source}`, () => {

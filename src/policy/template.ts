@@ -91,6 +91,8 @@ function checkPath(url: string): string {
 function checkLiterals(parts: readonly Part[], place: TextPlace): Problem | undefined {
   if (place !== 'header') return undefined;
   const bad = parts.find(part => typeof part === 'string' && !/^[\x20-\x7e]*$/.test(part));
+  if (typeof bad === 'string' && /\p{Cc}/u.test(bad))
+    return { problem: 'holds a control character, which no header can carry', fix: 'write it on one line' };
   return bad === undefined
     ? undefined
     : { problem: 'holds a character that is not visible ASCII', fix: 'write visible ASCII, or use dictionary' };

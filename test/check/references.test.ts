@@ -429,7 +429,7 @@ spec:
 `,
       'file.yaml:6:spec.request[0].setHeaders[0].value: in ${…} holds a value of type map<string, string>, but only string, int and bool may stand in a template, convert it with string(…) or join(…)',
     ],
-    'a header’s value that is not visible ASCII': [
+    'a header’s value that would end the line': [
       manifest`
 apiVersion: sallyport.dev/v1alpha1
 kind: AuthPolicy
@@ -438,7 +438,7 @@ spec:
   request:
   - {name: set, setHeaders: [{name: x-a, value: "a\\nb"}]}
 `,
-      'file.yaml:6:spec.request[0].setHeaders[0].value: holds a character that is not visible ASCII, write visible ASCII, or use dictionary',
+      'file.yaml:6:spec.request[0].setHeaders[0].value: holds a control character, which no header can carry, write it on one line',
     ],
     'a regular expression that is none': [
       manifest`
