@@ -1,140 +1,174 @@
-/** Each step at each of the five scopes, enforced and in Audit: the same verdict live and in explain, said of the same step. */
+/**
+ * Every step of the schema at each of the five scopes, enforced and in Audit: the same verdict live and in explain, said of
+ * the same step; an enforced one does what it is for, and one in Audit does nothing but count (S8).
+ */
 import assert from 'node:assert/strict';
-import { createHash, createHmac } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { test } from 'node:test';
-import type { Ask } from '../support/connection.ts';
+import { test, type TestContext } from 'node:test';
+import { requestStep, responseStep } from '../../src/api/kinds/steps.ts';
+import { type Answer, type Ask, openPlain, renderAsk } from '../support/connection.ts';
 import * as made from '../support/manifests.ts';
-import { RecordingApp } from '../support/servers.ts';
-import { startSidecar } from '../support/sidecar.ts';
+import { DeviceAuth, RecordingApp } from '../support/servers.ts';
+import { type Sidecar, startSidecar } from '../support/sidecar.ts';
+import * as subjects from '../support/step-subjects.ts';
+import type { Subject } from '../support/step-subjects.ts';
 import { askOnce, explain, sayAnswer } from '../support/table.ts';
+import { until } from '../support/until.ts';
 
-const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
-
-interface Subject {
-  readonly step: made.Spec;
-  readonly good: Ask;
-  readonly bad: Ask;
-  readonly reason: string;
-  /** Only a second one is bad, which explain cannot know. */
-  readonly second?: true;
-  readonly more?: readonly made.Manifest[];
+type Part = 'request' | 'response';
+interface Named extends Subject {
+  readonly part: Part;
+  /** Of the step's policy, and of its path. */
+  readonly name: string;
 }
 
-const from = (address: string): Ask => ({ path: '/a', headers: [['X-Forwarded-For', address]] });
+const nameAll = (part: Part, table: Readonly<Record<string, Subject>>): readonly Named[] =>
+  Object.entries(table).map(([type, subject]) => ({ ...subject, part, name: `${part}-${type.toLowerCase()}` }));
 
-const keyed = (key: string): Ask => ({ path: '/a', headers: [['X-Key', key]] });
-
-const signed = (text: string): Ask => ({
-  method: 'POST',
-  path: '/a',
-  headers: [['X-Hub-Signature-256', `sha256=${createHmac('sha256', sha256('opensesame')).update(text).digest('hex')}`]],
-  body: 'opensesame',
-});
-
-const STRANGER = "source.ip != '203.0.113.9'";
-
-const SUBJECTS: Readonly<Record<string, Subject>> = {
-  hmacSignature: {
-    // A cluster policy names the namespace of its keys, and says that they may reach tenants.
-    step: { hmacSignature: { preset: 'GitHub', keys: [made.fromSecret('keys', 'primary')] } },
-    good: signed('opensesame'),
-    bad: signed('sesame'),
-    reason: '401 SignatureInvalid',
-  },
-  subscription: {
-    step: { subscription: { header: 'X-Key' } },
-    good: keyed('opensesame'),
-    bad: keyed('sesame'),
-    reason: '401 SubscriptionKeyInvalid',
-    more: [
-      made.subscription('partner-a', { primaryKeyHash: made.fromSecret('keys', 'primary') }),
-      made.secret('keys', { primary: sha256('opensesame') }),
-    ],
-  },
-  rateLimit: {
-    step: { when: STRANGER, rateLimit: { calls: 1, period: '24h', key: '${source.ip}', headers: true } },
-    good: from('203.0.113.9'),
-    bad: from('192.0.2.1'),
-    reason: '429 RateLimitExceeded',
-    second: true,
-  },
-  quota: {
-    step: { when: STRANGER, quota: { calls: 1, period: '24h', key: '${source.ip}' } },
-    good: from('203.0.113.9'),
-    bad: from('192.0.2.2'),
-    reason: '403 QuotaExceeded',
-    second: true,
-  },
-  ipFilter: {
-    step: { ipFilter: { allow: ['203.0.113.0/24'] } },
-    good: from('203.0.113.9'),
-    bad: from('192.0.2.1'),
-    reason: '403 AddressNotAllowed',
-  },
-};
+const SUBJECTS = [...nameAll('request', subjects.REQUEST_SUBJECTS), ...nameAll('response', subjects.RESPONSE_SUBJECTS)];
 
 /** References of a cluster policy carry their namespace. */
 const inNamespace = (spec: made.Spec): made.Spec =>
-  JSON.parse(JSON.stringify(spec), (name, value: unknown) =>
-    name === 'secretKeyRef' ? { ...(value as object), namespace: 'shop' } : value,
-  ) as made.Spec;
+  JSON.parse(JSON.stringify(spec), (name, value: unknown) => {
+    if (name === 'secretKeyRef') return { ...(value as object), namespace: 'shop' };
+    if ((name === 'trust' || name === 'service') && typeof value === 'string') return `shop/${value}`;
+    return name === 'issuers' ? (value as readonly string[]).map(issuer => `shop/${issuer}`) : value;
+  }) as made.Spec;
 
 /** How a policy is written for each scope. */
-const SCOPES: Readonly<Record<string, (spec: made.Spec) => made.Manifest>> = {
-  Cluster: spec => made.clusterAuthPolicy('subject', { ...inNamespace(spec), shareSecrets: true }),
-  Namespace: spec => made.authPolicy('subject', spec),
-  Product: spec =>
-    made.authPolicy('subject', { ...spec, targetSelectors: [{ kind: 'Api', matchLabels: { product: 'gold' } }] }),
-  Api: spec => made.authPolicy('subject', { ...spec, ...made.onApi('fleet') }),
-  Operation: spec => made.authPolicy('subject', { ...spec, ...made.onApi('fleet', 'a') }),
+const SCOPES: Readonly<Record<string, (name: string, spec: made.Spec) => made.Manifest>> = {
+  Cluster: (name, spec) => made.clusterAuthPolicy(name, { ...inNamespace(spec), shareSecrets: true }),
+  Namespace: (name, spec) => made.authPolicy(name, spec),
+  Product: (name, spec) =>
+    made.authPolicy(name, { ...spec, targetSelectors: [{ kind: 'Api', matchLabels: { product: 'gold' } }] }),
+  Api: (name, spec) => made.authPolicy(name, { ...spec, ...made.onApi('fleet') }),
+  Operation: (name, spec) => made.authPolicy(name, { ...spec, ...made.onApi('fleet', 'all') }),
 };
 
 const API: made.Manifest = {
   ...made.api('fleet', {
     trustedPeers: [{ cidr: '127.0.0.0/8' }],
     clientAddress: { from: 'ForwardedFor' },
-    operations: [{ name: 'a', path: '/a' }],
+    operations: [{ name: 'all', path: '/*' }],
   }),
   metadata: { name: 'fleet', namespace: 'shop', labels: { product: 'gold' } },
 };
 
-test('every step denies and would deny alike at every scope, live and in explain', async t => {
-  const app = await new RecordingApp().start();
+/** Each subject has a path of its own, so that one set of policies serves all of them. */
+function policyOf({ part, name, step, before = [], when }: Named, mode: string): made.Spec {
+  const own = `request.path == '/${name}'`;
+  const condition = when === undefined ? own : `${own} && (${when})`;
+  const steps = before.map(earlier => ({ ...earlier, when: own }));
+  return { mode, [part]: [...steps, { name: 'it', when: condition, ...step }] };
+}
+
+const onPath = (ask: Ask, { name }: Named): Ask => ({ ...ask, path: `/${name}` });
+
+interface World {
+  readonly sidecar: Sidecar;
+  readonly app: RecordingApp;
+  readonly folder: string;
+  readonly deviceAnswer: string;
+}
+
+async function start(t: TestContext): Promise<World> {
+  const app = await new RecordingApp(({ lines }, response) => {
+    if (lines.some(([name]) => name === subjects.HOLD)) return;
+    response.writeHead(200, subjects.APP_HEADERS).end(subjects.APP_BODY);
+  }).start();
   t.after(() => app.stop());
-  const more = Object.values(SUBJECTS).flatMap(subject => subject.more ?? []);
-  const base = [API, made.authPolicy('open', { request: [made.OPEN] }), ...more];
-  const sidecar = await startSidecar({ manifests: { 'base.yaml': base }, app: app.port });
+  const service = await new DeviceAuth().start();
+  t.after(() => service.stop());
+  service.devices.set('robot-7', subjects.ROBOT_SHA1);
+  const base = [
+    API,
+    made.authPolicy('open', { request: [made.OPEN] }),
+    ...SUBJECTS.flatMap(subject => subject.more ?? []),
+  ];
+  const resolve = { [`${subjects.DEVICE_HOST}:80`]: service.port };
+  const sidecar = await startSidecar({ manifests: { 'base.yaml': base }, app: app.port, resolve });
   t.after(() => sidecar.close());
   const folder = await mkdtemp(join(tmpdir(), 'sallyport-scopes-'));
   t.after(() => rm(folder, { recursive: true }));
   await writeFile(join(folder, 'base.yaml'), made.renderManifests(base));
+  const deviceAnswer = join(folder, 'device.txt');
+  await writeFile(deviceAnswer, JSON.stringify({ deviceId: 'robot-7', certificateThumbprint: subjects.ROBOT_SHA1 }));
+  return { sidecar, app, folder, deviceAnswer };
+}
 
-  for (const [type, { step, good, bad, reason, second = false }] of Object.entries(SUBJECTS)) {
-    for (const [scope, write] of Object.entries(SCOPES)) {
-      for (const mode of ['Enforce', 'Audit']) {
-        const policy = write({ mode, request: [{ name: 'it', ...step }] });
-        await sidecar.apply({ 'subject.yaml': [policy] });
-        await writeFile(join(folder, 'subject.yaml'), made.renderManifests([policy]));
-        const where = `${type} at ${scope} scope, ${mode}`;
-        const told = { good: await explain(folder, { ask: good }), bad: await explain(folder, { ask: bad }) };
-        assert.equal(sayAnswer(await askOnce(sidecar, good)), '200', where);
-        assert.deepEqual(told.good, { verdict: '200', audit: [] }, where);
-        if (second) await askOnce(sidecar, bad);
-        const answer = sayAnswer(await askOnce(sidecar, bad));
-        if (second) assert.deepEqual(told.bad, { verdict: '200', audit: [] }, where);
-        if (mode === 'Enforce') {
-          assert.equal(answer, reason, where);
-          if (!second) assert.deepEqual(told.bad, { verdict: reason, audit: [] }, where);
-        } else {
-          assert.equal(answer, '200', where);
-          const would = `subject/it ${reason.slice(4)}`;
-          if (!second) assert.deepEqual(told.bad, { verdict: '200', audit: [would] }, where);
-          const counted = { policy: scope === 'Cluster' ? 'subject' : 'shop/subject', reason: reason.slice(4) };
-          assert.ok((await sidecar.metric('sallyport_audit_denials_total', counted)) > 0, where);
-        }
+/** The answer to the second one, or to one beside one that is open. */
+async function askBad({ sidecar, app }: World, subject: Named): Promise<Answer> {
+  const bad = onPath(subject.bad, subject);
+  if (subject.second === true) await askOnce(sidecar, bad);
+  if (subject.whileOpen !== true) return askOnce(sidecar, bad);
+  const held = { ...bad, headers: [...(bad.headers ?? []), [subjects.HOLD, '1'] as const] };
+  const seen = app.seen.length;
+  const connection = await openPlain(sidecar.port);
+  try {
+    connection.wire.send(renderAsk(held));
+    await until('the app has the open request', () => app.seen.length > seen);
+    return await askOnce(sidecar, bad);
+  } finally {
+    // A FIN alone would be no abort: the whole request is there.
+    connection.wire.socket.resetAndDestroy();
+    await until('its place is free again', async () => (await askOnce(sidecar, bad)).status === 200);
+  }
+}
+
+async function checkExplain(world: World, subject: Named, mode: string, where: string): Promise<void> {
+  const { good, bad, reason, part, answers } = subject;
+  const words = ['--device-auth', `200:${world.deviceAnswer}`];
+  const passes = { verdict: '200', audit: [] };
+  const told = {
+    good: await explain(world.folder, { ask: onPath(good, subject) }, words),
+    bad: await explain(world.folder, { ask: onPath(bad, subject) }, words),
+  };
+  assert.deepEqual(told.good, passes, where);
+  // Of what others do, and of the app's answer, explain knows nothing.
+  const isUnknown = part === 'response' || subject.second === true || subject.whileOpen === true;
+  const would = answers === true ? [] : [`${subject.name}/it ${reason.slice(4)}`];
+  const wanted = mode === 'Enforce' ? { verdict: reason, audit: [] } : { verdict: '200', audit: would };
+  assert.deepEqual(told.bad, isUnknown ? passes : wanted, where);
+}
+
+async function checkLive(world: World, subject: Named, scope: string, mode: string, where: string): Promise<void> {
+  const { sidecar, app } = world;
+  const { good, reason, effect, part, answers, name } = subject;
+  const answer = await askOnce(sidecar, onPath(good, subject));
+  const isEnforced = mode === 'Enforce';
+  if (effect !== undefined) {
+    assert.equal(effect.read(app.last, answer), isEnforced ? effect.enforced : effect.audit, where);
+  }
+  assert.match(sayAnswer(answer), /^20[03]$/, where);
+  const said = sayAnswer(await askBad(world, subject));
+  assert.equal(said, isEnforced ? reason : '200', where);
+  if (isEnforced || part === 'response' || answers === true) return;
+  const counted = { policy: scope === 'Cluster' ? name : `shop/${name}`, reason: reason.slice(4) };
+  assert.ok((await sidecar.metric('sallyport_audit_denials_total', counted)) > 0, where);
+}
+
+test('every step of the schema has its row', () => {
+  for (const [schema, table] of [
+    [requestStep, subjects.REQUEST_SUBJECTS],
+    [responseStep, subjects.RESPONSE_SUBJECTS],
+  ] as const) {
+    assert.deepEqual(Object.keys(table).sort(), [...(schema.exactlyOneOf?.[0] ?? [])].sort());
+  }
+});
+
+test('every step does what it is for at every scope, and in Audit only counts, live and in explain', async t => {
+  const world = await start(t);
+  for (const [scope, write] of Object.entries(SCOPES)) {
+    for (const mode of ['Enforce', 'Audit']) {
+      const policies = SUBJECTS.map(subject => write(subject.name, policyOf(subject, mode)));
+      await world.sidecar.apply({ 'subjects.yaml': policies });
+      await writeFile(join(world.folder, 'subjects.yaml'), made.renderManifests(policies));
+      for (const subject of SUBJECTS) {
+        const where = `${subject.name} at ${scope} scope, ${mode}`;
+        await checkExplain(world, subject, mode, where);
+        await checkLive(world, subject, scope, mode, where);
       }
     }
   }

@@ -124,11 +124,15 @@ interface Told {
 }
 
 /** What `explain` says of a request by the manifests of a folder. */
-export async function explain(folder: string, row: Pick<Row, 'ask' | 'from'>): Promise<Told> {
+export async function explain(
+  folder: string,
+  row: Pick<Row, 'ask' | 'from'>,
+  more: readonly string[] = [],
+): Promise<Told> {
   const { method = 'GET', path, host = PUBLIC_HOST, body, token } = row.ask;
   const headers = [...headersOf(row)];
   if (token !== undefined) headers.push(['Authorization', `Bearer ${token}`]);
-  const words = [folder, '--request', `${method} http://${host}${path}`, '--peer', '127.0.0.1', '-o', 'json'];
+  const words = [folder, '--request', `${method} http://${host}${path}`, '--peer', '127.0.0.1', '-o', 'json', ...more];
   for (const [name, value] of headers) words.push('--header', `${name}: ${value}`);
   if (body !== undefined) words.push('--body', '-');
   const output = { stdout: '', stderr: '' };
