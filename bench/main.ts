@@ -9,7 +9,7 @@ import { createMaterial } from './material.ts';
 import { startApp } from './peers/nginx.ts';
 import { startDeviceAuth } from './device-auth.ts';
 import { createBench, PEERS } from './bench.ts';
-import { measureAll, MEASURE_NAMES } from './measures.ts';
+import { measureAll, MEASURE_NAMES, type Page } from './measures.ts';
 import { readOptions, renderUsage, type BenchOptions } from './options.ts';
 import { renderMarkdown, renderSvg, type Row } from './report.ts';
 import { findBusyPorts, killDescendants, waitForPort } from './process.ts';
@@ -18,6 +18,14 @@ const USAGE = 64;
 const UNAVAILABLE = 69;
 const INTERNAL = 70;
 const PORTS = { listen: 28443, health: 28191, appPlain: 28080, appTls: 28081, lookup: 28082, deviceAuth: 28083 };
+
+const TITLES: Readonly<Record<Page, string>> = { http1: 'Benchmark', steps: 'Cost of each step, and of many' };
+const SAID: Readonly<Record<Page, readonly string[]>> = {
+  http1: [],
+  steps: [
+    'A step’s cost is what a request over plain HTTP takes with it, less what the same request takes without it, in turns of a tenth of a second on one process that has all of these steps. Below one microsecond it is noise. HAProxy and Envoy do the same thing where they have it without Lua.',
+  ],
+};
 
 process.exit(await run());
 
@@ -70,21 +78,23 @@ async function measureInto(options: BenchOptions, folder: string): Promise<void>
   }
   const { seconds, rounds, only, peers } = options;
   const bench = createBench({ material, ports: PORTS, seconds, rounds, ...(peers && { peers }) });
-  report(await measureAll(bench, only), options);
+  for (const [page, rows] of await measureAll(bench, only)) report(page, rows, options);
 }
 
-function report(rows: readonly Row[], { seconds, rounds, write }: BenchOptions): void {
+function report(page: Page, rows: readonly Row[], { seconds, rounds, write }: BenchOptions): void {
   const versions = PEERS.map(peer => `${peer.name} ${peer.version() ?? 'not measured'}`).join(', ');
   const about = [
     `${new Date().toISOString().slice(0, 10)}, ${cpus()[0]?.model ?? 'unknown processor'}, ${cpus().length} cores, Node.js ${process.versions.node}.`,
     `${versions}.`,
     `One core for the proxy, load and app on another; ${rounds} rounds of ${seconds} s for each peer in turn, the median is shown. CPU is user plus system time of the proxy’s processes.`,
+    ...SAID[page],
     'Run it yourself: `npm run bench`. Timings of a shared machine are noisy: compare ratios of one run.',
   ];
-  const markdown = renderMarkdown(rows, about);
+  const markdown = renderMarkdown(TITLES[page], rows, about);
   process.stdout.write(markdown);
   if (!write) return;
   mkdirSync('docs/benchmarks', { recursive: true });
-  writeFileSync('docs/benchmarks/http1.md', `${markdown}\n![CPU time per request](http1.svg)\n`);
-  writeFileSync('docs/benchmarks/http1.svg', renderSvg(rows));
+  const picture = page === 'http1' ? '\n![CPU time per request](http1.svg)\n' : '';
+  writeFileSync(`docs/benchmarks/${page}.md`, markdown + picture);
+  if (page === 'http1') writeFileSync('docs/benchmarks/http1.svg', renderSvg(rows));
 }

@@ -4,6 +4,7 @@ import { measureLatency } from './latency.ts';
 import { renderChunkedRequest, renderHead, writeHeads } from './material.ts';
 import { measureConnections, measureDecision, measureMemory, measureStart } from './footprint.ts';
 import type { Row } from './report.ts';
+import { measureSteps } from './steps/steps.ts';
 
 const CPU = 'CPU µs/request';
 const CACHED = 'Envoy with token cache';
@@ -12,7 +13,10 @@ const UPLOAD_BYTES = 1024 * 1024;
 
 type Measure = (bench: Bench) => Promise<Row[]>;
 
-const MEASURES: Readonly<Record<string, Measure>> = {
+/** A page of docs/benchmarks. */
+export type Page = 'http1' | 'steps';
+
+const HTTP1: Readonly<Record<string, Measure>> = {
   plain: async bench => {
     const headsFile = writeHeads(bench.material, 'plain', [renderHead('/v1/items')]);
     const samples = await measure(bench, { mode: 'plain', headsFile });
@@ -163,7 +167,13 @@ const MEASURES: Readonly<Record<string, Measure>> = {
   decision: measureDecision,
 };
 
-export const MEASURE_NAMES = Object.keys(MEASURES);
+const STEPS: Readonly<Record<string, Measure>> = {
+  steps: measureSteps,
+};
+
+const MEASURES: Readonly<Record<Page, Readonly<Record<string, Measure>>>> = { http1: HTTP1, steps: STEPS };
+
+export const MEASURE_NAMES = Object.values(MEASURES).flatMap(each => Object.keys(each));
 
 const atMost = (peer: string, bound: number) => ({ peer, bound, direction: 'at most' as const });
 const atLeast = (peer: string, bound: number) => ({ peer, bound, direction: 'at least' as const });
@@ -171,12 +181,18 @@ const atLeast = (peer: string, bound: number) => ({ peer, bound, direction: 'at 
 const perSecond = (values: ReadonlyMap<string, number>, bench: Bench): Map<string, number> =>
   new Map([...values].map(([peer, count]) => [peer, count / bench.seconds]));
 
-export async function measureAll(bench: Bench, only: readonly string[] | undefined): Promise<Row[]> {
-  const rows: Row[] = [];
-  for (const [name, run] of Object.entries(MEASURES)) {
-    if (only !== undefined && !only.includes(name)) continue;
-    process.stderr.write(`measuring ${name} …\n`);
-    rows.push(...(await run(bench)));
+/** Rows by the page that they belong to; a page of which nothing was measured is left out. */
+export async function measureAll(
+  bench: Bench,
+  only: readonly string[] | undefined,
+): Promise<ReadonlyMap<Page, readonly Row[]>> {
+  const pages = new Map<Page, Row[]>();
+  for (const page of ['http1', 'steps'] as const) {
+    for (const [name, run] of Object.entries(MEASURES[page])) {
+      if (only !== undefined && !only.includes(name)) continue;
+      process.stderr.write(`measuring ${name} …\n`);
+      pages.set(page, [...(pages.get(page) ?? []), ...(await run(bench))]);
+    }
   }
-  return rows;
+  return pages;
 }

@@ -76,12 +76,8 @@ function isOpen(port: number): Promise<boolean> {
 
 /** Fields after the command's name: 0 is the state, 1 the parent, 11 and 12 user and system ticks. */
 function readStat(pid: number): string[] | undefined {
-  try {
-    const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    return text.slice(text.lastIndexOf(')') + 2).split(' ');
-  } catch {
-    return undefined;
-  }
+  const text = readProc(`${pid}/stat`);
+  return text?.slice(text.lastIndexOf(')') + 2).split(' ');
 }
 
 /** User plus system time of the process and its children, in microseconds. */
@@ -94,15 +90,39 @@ export function readCpuMicroseconds(pid: number): number {
   return (ticks / TICKS_PER_SECOND) * 1e6;
 }
 
+/** The same by the scheduler's own count, in parts of a microsecond; of threads that live. */
+export function readSchedulerMicroseconds(pid: number): number {
+  let nanoseconds = 0;
+  for (const each of findTree(pid)) {
+    for (const thread of listThreads(each)) {
+      nanoseconds += Number(readProc(`${each}/task/${thread}/schedstat`)?.split(' ')[0] ?? 0);
+    }
+  }
+  return nanoseconds / 1000;
+}
+
+function listThreads(pid: number): readonly string[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`);
+  } catch {
+    return [];
+  }
+}
+
+/** undefined: it ended in the meantime. */
+function readProc(file: string): string | undefined {
+  try {
+    return readFileSync(`/proc/${file}`, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
 /** Resident memory of the process and its children, in MiB. */
 export function readResidentMiB(pid: number): number {
   let kib = 0;
   for (const each of findTree(pid)) {
-    try {
-      kib += Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${each}/status`, 'utf8'))?.[1] ?? 0);
-    } catch {
-      // It ended in the meantime.
-    }
+    kib += Number(/VmRSS:\s+(\d+)/.exec(readProc(`${each}/status`) ?? '')?.[1] ?? 0);
   }
   return kib / 1024;
 }

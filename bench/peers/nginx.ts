@@ -35,6 +35,7 @@ http { access_log off; ${placeTempFolders(material)} server_tokens off; keepaliv
 /** The app: a small JSON answer with headers that a careless app leaks, files of 64 KiB and 1 MiB, a stream, an upload that it reads whole, a look-up. */
 export function startApp(material: Material, ports: Ports): Running {
   material.write('64k', 'x'.repeat(64 * 1024));
+  material.write('4k', '{"url":"https://internal.example/items/7","text":"0123456789"}'.repeat(64));
   material.write('1m', 'x'.repeat(1024 * 1024));
   const ca = material.write('app-ca.pem', material.ca);
   const certificate = material.write('app.pem', material.app.certificate);
@@ -42,6 +43,7 @@ export function startApp(material: Material, ports: Ports): Running {
   const locations = `
     root ${material.folder}; client_max_body_size 0; default_type application/json; add_header X-Powered-By Express;
     location / { return 200 '{"status":"ok","items":[1,2,3,4,5,6,7,8,9,10]}'; }
+    location /v1/4k/ { try_files /4k =500; }
     location = /v1/64k { alias ${join(material.folder, '64k')}; }
     location = /v1/1m { alias ${join(material.folder, '1m')}; }
     location = /v1/upload { client_body_buffer_size 2m; proxy_pass_request_body off; proxy_set_header Content-Length "";

@@ -44,21 +44,21 @@ export function writeManifests(
   return folder;
 }
 
-const kind = (name: string, kindName: string, spec: object): object => ({
+export const kind = (name: string, kindName: string, spec: object): object => ({
   apiVersion: 'sallyport.dev/v1alpha1',
   kind: kindName,
   metadata: { name, namespace: 'bench' },
   spec,
 });
 
-const secret = (name: string, data: Record<string, string>): object => ({
+export const secret = (name: string, data: Record<string, string>): object => ({
   apiVersion: 'v1',
   kind: 'Secret',
   metadata: { name, namespace: 'bench' },
   stringData: data,
 });
 
-const configMap = (name: string, data: Record<string, string>): object => ({
+export const configMap = (name: string, data: Record<string, string>): object => ({
   apiVersion: 'v1',
   kind: 'ConfigMap',
   metadata: { name, namespace: 'bench' },
