@@ -10,6 +10,7 @@ import type {
   CertificateEvidence,
   CertificateRequest,
   DeviceEvidence,
+  DeviceRequest,
   EvidenceSource,
   RateEvidence,
   RevocationEvidence,
@@ -24,6 +25,7 @@ import { createSignatures } from '../callers/signatures.ts';
 import { createKeyHash } from '../limits/key-hash.ts';
 import { createSubscriptionKeys } from '../callers/subscription-keys.ts';
 import { createDevices } from '../devices/devices.ts';
+import { createServiceBindings, renderRequest } from '../devices/service-request.ts';
 import type { HeaderFields } from '../http/head.ts';
 import type { Material } from '../material/material.ts';
 import { FetchError } from '../outbound/fetch-error.ts';
@@ -194,7 +196,12 @@ function createSignatureAnswer(given: Given): EvidenceSource['signature'] {
   };
 }
 
-function answerDevice({ deviceAuth, note }: Given): DeviceEvidence {
+function answerDevice({ deviceAuth, note }: Given, request: DeviceRequest): DeviceEvidence {
+  try {
+    renderRequest(request.step.plan, createServiceBindings(request));
+  } catch {
+    return { state: 'refused', reason: 'ExpressionFailed' };
+  }
   if (deviceAuth === undefined) note('the device-auth service is not asked; say what it answers with --device-auth');
   if (deviceAuth === undefined || deviceAuth === 'unreachable') {
     return { state: 'undecided', reason: 'DeviceAuthUnavailable' };
@@ -215,7 +222,7 @@ export function createOfflineEvidence(given: Given): EvidenceSource {
     certificate: createCertificateAnswer(given),
     binding: () => (leaf === undefined ? undefined : hash('sha256', leaf, 'base64url')),
     revocation: createRevocationAnswer(given),
-    device: () => answerDevice(given),
+    device: request => answerDevice(given, request),
     subscription: createSubscriptionAnswer(given),
     signature: createSignatureAnswer(given),
     rate: ({ step }) => admit(`rate limit ${step.counter}`, step, given),

@@ -7,6 +7,9 @@ export interface BackendHosts {
   readonly cookie: (value: string) => string;
   /** Text in which the names may stand anywhere: a body, or a header that lists URLs and hosts. */
   readonly text: (value: string) => string;
+  /** Lower-case hosts, one of which stands wherever something is replaced, and the longest text that then stands there. */
+  readonly names: readonly string[];
+  readonly longest: string;
 }
 
 interface Name {
@@ -53,6 +56,8 @@ export function createBackendHosts(from: readonly string[], to: string): Backend
     },
     cookie: createCookieRewriter(hosts, readName(to).host),
     text: value => replace(value, false),
+    names: hosts,
+    longest: to,
   };
 }
 

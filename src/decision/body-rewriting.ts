@@ -12,17 +12,28 @@ export interface BodyRewriting {
   readonly rewrite: (text: string) => string | undefined;
 }
 
-/** A short text that is replaced by a long one can make much of little. */
-const MOST_REWRITTEN = 64 * 1024 * 1024;
+const MEBIBYTE = 1024 * 1024;
+
+/**
+ * Most bytes of what a rewriting makes. A short text that is replaced by a long one can make much of little, and who
+ * writes the little may be the attacker: what is held must stay in proportion to what the policy says may be held.
+ */
+const mostOf = ({ maxBytes }: BodyRewrite): number => Math.min(64 * MEBIBYTE, Math.max(MEBIBYTE, 4 * maxBytes));
+
+/** Whether it could grow past the bound, told before anything is made. `to` stands for each place of any of `from`. */
+export function outgrows(text: string, from: readonly string[], to: string, bodies: BodyRewrite): boolean {
+  let size = text.length;
+  for (const part of from) {
+    const growth = to.length - part.length;
+    if (growth > 0) size += countOf(text, part) * growth;
+  }
+  return size > mostOf(bodies);
+}
 
 /** replaceText: every place, from the left, none looked at twice. */
-export function createReplacement({ from, to }: CompiledReplaceText): BodyRewriting['rewrite'] {
-  return text => {
-    const growth = to.length - from.length;
-    if (growth > 0 && text.length + countOf(text, from) * growth > MOST_REWRITTEN) return undefined;
-    // A function, since `$&` in a replacement text has a meaning of its own.
-    return text.replaceAll(from, () => to);
-  };
+export function createReplacement({ from, to, bodies }: CompiledReplaceText): BodyRewriting['rewrite'] {
+  // A function, since `$&` in a replacement text has a meaning of its own.
+  return text => (outgrows(text, [from], to, bodies) ? undefined : text.replaceAll(from, () => to));
 }
 
 function countOf(text: string, part: string): number {

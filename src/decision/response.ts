@@ -7,7 +7,7 @@ import type { BodyRewrite } from '../api/kinds/flow-steps.ts';
 import type { Choice, CompiledHideBackend, CompiledResponseStep } from '../policy/steps.ts';
 import { AnswerHeaders } from './answer-headers.ts';
 import { createBackendHosts, type BackendHosts } from './backend-hosts.ts';
-import { createReplacement, planBody, type BodyRewriting } from './body-rewriting.ts';
+import { createReplacement, outgrows, planBody, type BodyRewriting } from './body-rewriting.ts';
 import { chooseBranch } from './choose-step.ts';
 import { celRecord } from './cel-value.ts';
 import { phraseOf } from './challenge.ts';
@@ -145,8 +145,12 @@ class Evaluation {
     if (hide.from.length > 0) this.#rewriteHeaders(makeHosts);
     // What a policy answers itself is no error body of the app's.
     if (this.body === undefined && this.#answer.status >= 500 && hide.errorBodies === 'Replace') this.#neutralise();
-    if (hide.bodies === undefined || hide.from.length === 0) return undefined;
-    return this.#rewrite(hide.bodies, text => makeHosts().text(text));
+    const { bodies } = hide;
+    if (bodies === undefined || hide.from.length === 0) return undefined;
+    return this.#rewrite(bodies, text => {
+      const { names, longest, text: rewrite } = makeHosts();
+      return outgrows(text.toLowerCase(), names, longest, bodies) ? undefined : rewrite(text);
+    });
   }
 
   #rewrite(bodies: BodyRewrite, rewrite: BodyRewriting['rewrite']): Reason | undefined {

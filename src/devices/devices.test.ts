@@ -56,14 +56,18 @@ test('values are percent-encoded where they land, and cannot leave their place',
   assert.equal(call.options.body, 'id=a/b?c&d=e#f%2f');
 });
 
-test('a value that may not stand in its place is undecided, without a call', async () => {
+test('E8: a value that may not stand in its place is refused, without a call, and opens no breaker', async () => {
   const scene = openScene(
     planOf({ url: 'https://device-auth.test/${deviceId}', request: { headers: { a: '${deviceId}' } } }),
   );
   for (const id of ['..', '.', 'a\r\nx: y', 'a\u0000b', 'ü'])
-    assert.equal(await scene.outcome(requestOf(id)), '503', id);
+    assert.equal(await scene.outcome(requestOf(id)), 'ExpressionFailed', id);
   const identity = openScene(planOf({ request: { query: { id: '${certificateIdentity}' } } }));
-  assert.equal(await identity.outcome(), '503');
+  assert.equal(await identity.outcome(), 'ExpressionFailed');
+  assert.deepEqual(
+    scene.view.status().map(({ breaker, lastError }) => [breaker, lastError]),
+    [['closed', '']],
+  );
   assert.deepEqual([scene.calls.length, identity.calls.length], [0, 0]);
 });
 

@@ -1,10 +1,11 @@
 /** One DeviceAuthService in force: its cache, its breaker, what is in flight. */
 import { frozenRecord, celObject } from '../decision/cel-value.ts';
 import { certificateBinding } from '../decision/certificate-binding.ts';
-import type { DeviceEvidence, DeviceRequest, Undecided } from '../decision/evidence.ts';
+import type { DeviceEvidence, DeviceRequest, Refusal, Undecided } from '../decision/evidence.ts';
 import type { PresentedHeader } from '../credentials/credentials.ts';
 import { FetchError } from '../outbound/fetch-error.ts';
 import type { FetchAnswer, Fetcher, FetchOptions } from '../outbound/fetcher.ts';
+import { ExpressionError } from '../policy/expression.ts';
 import type { DeviceServicePlan } from '../policy/model.ts';
 import type { Log, Metrics } from '../telemetry/telemetry.ts';
 import { createAnswerCache } from './answer-cache.ts';
@@ -41,6 +42,7 @@ export interface Service {
   state(now: number): ServiceState;
 }
 
+const UNRENDERABLE: Refusal = { state: 'refused', reason: 'ExpressionFailed' };
 export const UNAVAILABLE: Undecided = { state: 'undecided', reason: 'DeviceAuthUnavailable' };
 
 const BREAKER_VALUE: Record<BreakerState, number> = { closed: 0, halfOpen: 1, open: 2 };
@@ -109,7 +111,7 @@ export function createService(options: ServiceOptions, plan: DeviceServicePlan):
     now: number,
   ): DeviceEvidence | Promise<DeviceEvidence> => {
     const asked = render(plan, request);
-    if (asked === undefined) return UNAVAILABLE;
+    if ('state' in asked) return asked;
     if (active >= spec.concurrency || !breaker.admit(now)) {
       note('refused');
       return findStale(key, now);
@@ -146,11 +148,15 @@ const NO_HEADER: PresentedHeader = { name: '', value: '' };
 const addHeader = (asked: ServiceRequest, { name, value }: PresentedHeader): ServiceRequest =>
   name === '' ? asked : { ...asked, headers: { ...asked.headers, [name.toLowerCase()]: value } };
 
-function render(plan: DeviceServicePlan, request: DeviceRequest): ServiceRequest | undefined {
+/**
+ * E8: a template that fails denies. What the client sent is at fault, so it counts for no breaker and is no outage: whoever
+ * has a certificate could else make one.
+ */
+function render(plan: DeviceServicePlan, request: DeviceRequest): ServiceRequest | Refusal | Undecided {
   try {
     return renderRequest(plan, createServiceBindings(request));
-  } catch {
-    return undefined;
+  } catch (error) {
+    return error instanceof ExpressionError ? UNRENDERABLE : UNAVAILABLE;
   }
 }
 

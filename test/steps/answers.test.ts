@@ -71,6 +71,11 @@ describe('replaceText (P12)', () => {
     ],
     'no media type': [swap('a', 'b'), { headers: [], body: 'a' }, 'a'],
     'an error of the app too': [swap('a', 'b'), { status: 500, body: 'a' }, 'b'],
+    'one that grows as far as it may': [
+      swap('a', 'x'.repeat(1024), 'mediaTypes: [text/*], maxBytes: 1Mi'),
+      { body: 'a'.repeat(4096) },
+      'x'.repeat(4 * 1024 * 1024),
+    ],
     'as large as may be': [swap('a', 'b', 'mediaTypes: [text/*], maxBytes: "4"'), { body: 'aaaa' }, 'bbbb'],
     'larger, onOversize: Pass': [
       swap('a', 'b', 'mediaTypes: [text/*], maxBytes: "4", onOversize: Pass'),
@@ -117,6 +122,18 @@ describe('replaceText (P12)', () => {
     'one that would grow without end': [
       swap('a', 'x'.repeat(1024), 'mediaTypes: [text/*], maxBytes: 1Mi'),
       { body: 'a'.repeat(100_000) },
+    ],
+    'one that would grow to more than four times maxBytes': [
+      swap('a', 'x'.repeat(1024), 'mediaTypes: [text/*], maxBytes: 1Mi'),
+      { body: 'a'.repeat(4097) },
+    ],
+    'one that would grow so in the second step': [
+      `response: [{name: s, replaceText: {from: a, to: "${'b'.repeat(900)}", mediaTypes: [text/*], maxBytes: 1Mi}}, {name: t, replaceText: {from: b, to: "${'c'.repeat(900)}", mediaTypes: [text/*], maxBytes: 1Mi}}]`,
+      { body: 'aaaaaa' },
+    ],
+    'one in which the client’s own name would stand too often, with onOversize: Pass': [
+      `response: [{name: s, hideBackend: {rewriteHosts: {from: ["h.i"], to: "https://${'x'.repeat(60)}.example"}, bodies: {mediaTypes: [text/*], maxBytes: 512Ki, onOversize: Pass}}}]`,
+      { body: 'http://h.i/ '.repeat(40_000) },
     ],
   };
   for (const [name, [policy, app]] of Object.entries(REFUSED)) {

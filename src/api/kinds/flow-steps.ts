@@ -143,7 +143,8 @@ export const REWRITTEN = {
     quantity({
       minimumBytes: 1,
       maximumBytes: 67_108_864,
-      description: 'Largest body that is rewritten, in bytes; it is held in memory.',
+      description:
+        'Largest body that is rewritten, in bytes; it is held in memory. What comes of it may be four times as large (1Mi at least, 64Mi at most); more is 502 AppProtocolError.',
     }),
     '1Mi',
   ),
