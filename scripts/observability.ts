@@ -6,6 +6,8 @@ export interface Panel {
   readonly description: string;
   readonly unit: 'reqps' | 's' | 'percentunit' | 'short' | 'bytes' | 'dateTimeFromNow';
   readonly queries: readonly { readonly legend: string; readonly expr: string }[];
+  /** Whose metrics they are; the dashboard’s variables choose among sidecars. */
+  readonly about: 'sidecars' | 'controller';
 }
 
 /** `$job` and `$namespace` are the dashboard's variables. */
@@ -14,7 +16,7 @@ const at = (more: string): string => `{job=~"$job",namespace=~"$namespace",${mor
 const quantile = (q: number, metric: string): string =>
   `histogram_quantile(${q}, sum by (le) (rate(${metric}_bucket${AT}[$__rate_interval])))`;
 
-export const PANELS: readonly Panel[] = [
+const SIDECAR_PANELS: readonly Omit<Panel, 'about'>[] = [
   {
     title: 'Requests by verdict',
     description: 'Permit, AuditPermit, Deny and Respond.',
@@ -161,6 +163,81 @@ export const PANELS: readonly Panel[] = [
   },
 ];
 
+const CONTROLLER_PANELS: readonly Omit<Panel, 'about'>[] = [
+  {
+    title: 'Pods to start anew',
+    description: 'Pods of opted-in namespaces without a sidecar, and those whose sidecar is of another version.',
+    unit: 'short',
+    queries: [
+      {
+        legend: '{{pod_namespace}} without a sidecar',
+        expr: 'max by (pod_namespace) (sallyport_controller_unprotected_pods)',
+      },
+      {
+        legend: '{{pod_namespace}} outdated',
+        expr: 'max by (pod_namespace) (sallyport_controller_outdated_sidecars)',
+      },
+    ],
+  },
+  {
+    title: 'Objects to mend',
+    description: 'kubectl get sallyport -A shows which, and kubectl describe says why.',
+    unit: 'short',
+    queries: [
+      { legend: 'not accepted', expr: 'max(sallyport_controller_unaccepted_objects)' },
+      { legend: 'unresolved references', expr: 'max(sallyport_controller_unresolved_references)' },
+    ],
+  },
+  {
+    title: 'Sidecars connected to the controller',
+    description: 'Open material streams of each replica.',
+    unit: 'short',
+    queries: [{ legend: '{{instance}}', expr: 'sum by (instance) (sallyport_controller_streams)' }],
+  },
+  {
+    title: 'Requests of sidecars to the controller',
+    description: 'Tokens reviewed by the API server, and requests that were refused.',
+    unit: 'reqps',
+    queries: [
+      {
+        legend: 'review {{outcome}}',
+        expr: 'sum by (outcome) (rate(sallyport_controller_token_reviews_total[$__rate_interval]))',
+      },
+      {
+        legend: 'refused {{reason}}',
+        expr: 'sum by (reason) (rate(sallyport_controller_refused_requests_total[$__rate_interval]))',
+      },
+    ],
+  },
+  {
+    title: 'Admission',
+    description: 'Pods and policies that the API server asked about, and how long that took.',
+    unit: 'reqps',
+    queries: [
+      {
+        legend: '{{webhook}} {{outcome}}',
+        expr: 'sum by (webhook, outcome) (rate(sallyport_admission_reviews_total[$__rate_interval]))',
+      },
+    ],
+  },
+  {
+    title: 'Writes of status',
+    description: 'Counts of pods are gathered before they are written.',
+    unit: 'reqps',
+    queries: [
+      {
+        legend: '{{outcome}}',
+        expr: 'sum by (outcome) (rate(sallyport_controller_status_writes_total[$__rate_interval]))',
+      },
+    ],
+  },
+];
+
+export const PANELS: readonly Panel[] = [
+  ...SIDECAR_PANELS.map(panel => ({ ...panel, about: 'sidecars' as const })),
+  ...CONTROLLER_PANELS.map(panel => ({ ...panel, about: 'controller' as const })),
+];
+
 export interface Alert {
   readonly name: string;
   readonly expr: string;
@@ -248,7 +325,8 @@ export const ALERTS: readonly Alert[] = [
   },
   {
     name: 'SallyportNoLeader',
-    expr: 'sum(sallyport_controller_leader) == 0',
+    // A controller that is gone altogether has no series.
+    expr: '(sum(sallyport_controller_leader) or vector(0)) == 0',
     for: '5m',
     severity: 'warning',
     summary: 'No replica of the controller leads: status and grants stand still',

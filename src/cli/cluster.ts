@@ -9,7 +9,6 @@ import type { ManagedOptions } from '../credentials/managed-certificates.ts';
 import type { EnforcedState } from '../material/acknowledgement.ts';
 import { askForCertificate } from '../material/certificate-client.ts';
 import { createControllerStream, type ControllerStatus, type ControllerStream } from '../material/controller-stream.ts';
-import { KIND_NAMES } from '../sources/kind-watches.ts';
 import { createKubernetesSource, type KubernetesSource } from '../sources/kubernetes.ts';
 import { createFixedLabels, createPodLabels } from '../sources/pod-labels.ts';
 import { createSavedPairs } from '../sources/saved-pairs.ts';
@@ -59,7 +58,7 @@ export function createCluster(options: ClusterOptions): Cluster {
       ? undefined
       : createControllerStream({
           connection: controller,
-          hello: { version: manifest.version, kinds: KIND_NAMES },
+          hello: { version: manifest.version },
           onMaterial: message => source.takeMaterial(message),
           onReadyPods: count => source.takeReadyPods(count),
           ...{ log, clock, random },

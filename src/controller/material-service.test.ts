@@ -15,7 +15,7 @@ import { makePod } from './testing/scene.ts';
 const authority = createAuthority({ name: 'test' });
 const leaf = authority.issue({ subject: 'controller', usages: ['serverAuth'], san: { ip: ['127.0.0.1'] } });
 const pods = new Map(['one', 'two'].map(name => [name, makePod(name)]));
-const HELLO = encodeLine({ type: 'hello', version: '0.1.0', protocol: PROTOCOL, kinds: [] });
+const HELLO = encodeLine({ type: 'hello', version: '0.1.0', protocol: PROTOCOL });
 const message = (hash: string): MaterialMessage => ({
   ...{ type: 'material', hash, namespaceLabels: {}, objects: {}, secrets: {}, configMaps: {}, held: [] },
 });
@@ -179,7 +179,7 @@ describe('the material service', { timeout: 20_000 }, () => {
 
   const misuses: Readonly<Record<string, readonly string[]>> = {
     'a first line that is no hello': [encodeLine({ type: 'pong' })],
-    'another protocol': [encodeLine({ type: 'hello', version: '9', protocol: 99, kinds: [] })],
+    'another protocol': [encodeLine({ type: 'hello', version: '9', protocol: 99 })],
     'a second hello': [HELLO, HELLO],
     'a line that is no JSON': [HELLO, '{\n'],
     'a line that is no message': [HELLO, '[]\n'],

@@ -34,7 +34,7 @@ export function readFromSidecar(line: string): FromSidecar | { readonly type: 'u
     case 'hello': {
       const { version, protocol } = value;
       if (!isText(version, 64) || !isCount(protocol)) return undefined;
-      return { type: 'hello', version, protocol, kinds: readList(value['kinds'], readText) ?? [] };
+      return { type: 'hello', version, protocol };
     }
     case 'acknowledge':
       return readAcknowledge(value);

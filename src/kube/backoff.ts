@@ -16,14 +16,18 @@ export interface BackoffOptions {
   readonly maxMs?: number;
 }
 
+/** After a server’s Retry-After. */
+const SPREAD_MS = 10_000;
+
 export function createBackoff({ random, minMs = 800, maxMs = 30_000 }: BackoffOptions): Backoff {
   let failures = 0;
   return {
     next(floorMs = 0) {
       const full = Math.min(maxMs, minMs * 2 ** Math.min(failures, 20));
       failures += 1;
-      // Somebody who was told when to come back comes a little later, not all in the same instant.
-      return floorMs > 0 ? floorMs + random() * minMs : full * (0.5 + random() / 2);
+      // Those who were told when to come back come later, spread the wider the more often they were told: a server that
+      // says "in a second" to a thousand would have them all again.
+      return floorMs > 0 ? floorMs + random() * Math.min(full, SPREAD_MS) : full * (0.5 + random() / 2);
     },
     reset: () => void (failures = 0),
   };

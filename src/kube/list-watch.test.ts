@@ -409,4 +409,12 @@ describe('the waits between attempts', () => {
     const backoff = createBackoff({ random: () => 0.5, minMs: 100 });
     assert.equal(backoff.next(7000), 7050);
   });
+
+  it('spread wider each time that the server says when to come back: a thousand would meet there again', () => {
+    const backoff = createBackoff({ random: () => 1, minMs: 1000 });
+    assert.deepEqual(
+      [1, 2, 3, 4, 5, 6].map(() => backoff.next(1000)),
+      [2000, 3000, 5000, 9000, 11_000, 11_000],
+    );
+  });
 });

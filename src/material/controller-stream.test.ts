@@ -75,7 +75,7 @@ async function open(
   const readyPods: number[] = [];
   const stream = createControllerStream({
     connection: { ...server.connection, token: () => Promise.resolve('bound') },
-    hello: { version: '1.2.3', kinds: ['Api'] },
+    hello: { version: '1.2.3' },
     onMaterial: message => void materials.push(message),
     onReadyPods: count => void readyPods.push(count),
     log: SILENT.log,
@@ -117,7 +117,7 @@ describe('the material stream', { timeout: 20_000 }, () => {
     const talk = await conversation(0);
     assert.equal(talk.call.method, 'POST');
     assert.equal(talk.call.headers['authorization'], 'Bearer bound');
-    assert.deepEqual(await talk.next(), { type: 'hello', protocol: 1, version: '1.2.3', kinds: ['Api'] });
+    assert.deepEqual(await talk.next(), { type: 'hello', protocol: 1, version: '1.2.3' });
     talk.say({ type: 'workload', readyPods: 3 }, { type: 'something new' }, material('m1'), { type: 'ping' });
     assert.deepEqual(await talk.next(), { type: 'pong' });
     assert.deepEqual(materials, [material('m1')]);

@@ -16,7 +16,7 @@ import { readFromController, readRefusal } from './read-controller.ts';
 export interface ControllerStreamOptions {
   /** `token` is the one with the controller’s audience; TLS 1.3 is asked for whatever it says. */
   readonly connection: KubeConnection;
-  readonly hello: { readonly version: string; readonly kinds: readonly string[] };
+  readonly hello: { readonly version: string };
   readonly onMaterial: (material: MaterialMessage) => void;
   /** Ready pods of this pod’s workload. */
   readonly onReadyPods: (count: number) => void;

@@ -39,8 +39,6 @@ export interface Hello {
   /** Of the sidecar: package.json. */
   readonly version: string;
   readonly protocol: number;
-  /** Kinds that it knows. */
-  readonly kinds: readonly string[];
 }
 
 /**

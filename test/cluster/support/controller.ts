@@ -20,7 +20,8 @@ import {
 } from '../../../src/material/protocol.ts';
 import { createTelemetry, type RunningTelemetry } from '../../../src/telemetry/create-telemetry.ts';
 import { SILENT } from '../../../src/telemetry/telemetry.ts';
-import { CONTROLLER_AUDIENCE, CONTROLLER_SERVICE } from '../../../src/api/names.ts';
+import { CONTROLLER_AUDIENCE, CONTROLLER_SERVICE, PROGRAM } from '../../../src/api/names.ts';
+import { findControllerUrl } from '../../../src/injector/configuration.ts';
 import { until } from '../../support/until.ts';
 import { openControlPlane, type ControlPlane } from './control-plane.ts';
 
@@ -68,6 +69,8 @@ export interface PodOptions {
   readonly sidecar?: boolean;
   readonly image?: string;
   readonly serviceAccount?: string;
+  /** Default: the cluster’s, which says of each pod that there is no node for it. */
+  readonly scheduler?: string;
 }
 
 export interface Sidecar {
@@ -196,14 +199,16 @@ export async function openControllerScene(): Promise<ControllerScene> {
       }
     },
     async createPod(namespace, name, options = {}) {
-      const { labels = { app: 'fleet' }, sidecar = true, image = IMAGE, serviceAccount = 'default' } = options;
-      const ours = { name: 'sallyport', image, restartPolicy: 'Always' };
+      const { labels = { app: 'fleet' }, sidecar = true, image = IMAGE, serviceAccount = 'default', scheduler } = options;
+      const args = ['sidecar', '--controller', findControllerUrl(SYSTEM)];
+      const ours = { name: 'sallyport', image, restartPolicy: 'Always', command: [PROGRAM], args };
       const pod = {
         apiVersion: 'v1',
         kind: 'Pod',
         metadata: { namespace, name, labels },
         spec: {
           serviceAccountName: serviceAccount,
+          ...(scheduler === undefined ? {} : { schedulerName: scheduler }),
           containers: [{ name: 'app', image: 'localhost/app:1' }],
           ...(sidecar ? { initContainers: [ours] } : {}),
         },
@@ -224,7 +229,7 @@ export async function openControllerScene(): Promise<ControllerScene> {
       const materials: MaterialMessage[] = [];
       const stream = createControllerStream({
         connection: connection(at, bearer),
-        hello: { version: '0.1.0', kinds: [] },
+        hello: { version: '0.1.0' },
         onMaterial: message => void materials.push(message),
         onReadyPods: () => undefined,
         ...{ log: SILENT.log, clock: Date.now, random: Math.random },
