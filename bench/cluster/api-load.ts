@@ -33,8 +33,7 @@ try {
   await createNamespaces(scene, NAMESPACES);
   await putClusterPolicy(scene, 1);
   const pods = await createPods(scene, NAMESPACES, sidecars);
-  const { ports, connection } = controller;
-  const { server, ca, serverName } = connection('');
+  const { server, ca, serverName } = controller.connection('');
   const places: SidecarPlace[] = pods.map(({ namespace, tokens }) => ({
     ...{ namespace, labels: LABELS },
     api: { server: scene.cluster.server, ca: scene.cluster.ca, token: tokens.api },
@@ -44,7 +43,7 @@ try {
     ...{ etcd: findChild('etcd'), controller: controller.child.pid ?? 0 },
     apiServer: () => findChild('kube-apiserver'),
     apiPort: Number(new URL(scene.cluster.server).port),
-    materialPort: ports.material,
+    materialPort: controller.ports.material,
     readMetrics: async () => (await scene.cluster.kubectl(['get', '--raw', '/metrics'])).stdout,
     sidecars: () => children.map(({ pid = 0 }) => pid),
   });

@@ -135,7 +135,7 @@ async function* readToEnd(stream: ClientHttp2Stream): AsyncGenerator<string, voi
   try {
     for (;;) {
       const chunk: unknown = stream.read();
-      if (chunk !== null) yield String(chunk);
+      if (typeof chunk === 'string') yield chunk;
       else if (stream.readableEnded) return;
       else if (stream.destroyed) throw stream.errored ?? createLocalError('ConnectionLost', CUT_OFF);
       else await new Promise<void>(resolve => (wake = resolve));

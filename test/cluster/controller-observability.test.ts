@@ -31,7 +31,7 @@ describe('Prometheus and the controller', { skip: skipWithout('control-plane') |
   let scene: ControllerScene;
   let controller: ControllerProcess;
   let prometheus: Prometheus;
-  let streams: ControllerStream[];
+  let streams: readonly ControllerStream[] = [];
   const ending: (() => unknown)[] = [];
   let made = 0;
   before(async () => {
@@ -45,7 +45,10 @@ describe('Prometheus and the controller', { skip: skipWithout('control-plane') |
       trusted: true,
       args: ['--mesh-ca-lifetime', '1h', '--mesh-ca-overlap', '1m'],
     });
-    prometheus = await startPrometheus({ after: end => void ending.push(end) }, { controller: controller.ports.health });
+    prometheus = await startPrometheus(
+      { after: end => void ending.push(end) },
+      { controller: controller.ports.health },
+    );
     await until('the controller to be ready', async () => (await controller.get('/readyz')) === 'ok\n', WITHIN_MS);
     const open = (token: string): ControllerStream =>
       createControllerStream({
@@ -62,7 +65,7 @@ describe('Prometheus and the controller', { skip: skipWithout('control-plane') |
     assert.equal((await registerWebhook()).status, 201);
   });
   after(async () => {
-    await Promise.all((streams ?? []).map(stream => stream.stop()));
+    await Promise.all(streams.map(stream => stream.stop()));
     for (const end of ending) await end();
     await controller.stop('SIGKILL');
     await scene.close();

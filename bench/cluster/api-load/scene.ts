@@ -43,7 +43,9 @@ export async function putClusterPolicy(scene: ControllerScene, version: number):
     ...{ ...HEAD, kind: 'ClusterAuthPolicy', metadata: { name: 'all' } },
     spec: {
       namespaceSelector: { matchLabels: { 'sallyport.dev/inject': 'enabled' } },
-      request: [{ name: 'version', authorize: { deny: [{ name: 'v', expression: `request.method == 'X${version}'` }] } }],
+      request: [
+        { name: 'version', authorize: { deny: [{ name: 'v', expression: `request.method == 'X${version}'` }] } },
+      ],
     },
   };
   const { metadata } = await scene.client.request<KubeObject>(

@@ -85,7 +85,11 @@ export async function startControllerProcess(
 async function giveCertificate({ call }: Cluster) {
   const authority = createAuthority({ name: 'serving' });
   const serverName = `${CONTROLLER_SERVICE}.${SYSTEM}.svc`;
-  const leaf = authority.issue({ subject: 'controller', usages: ['serverAuth'], san: { dns: [serverName], ip: ['127.0.0.1'] } });
+  const leaf = authority.issue({
+    subject: 'controller',
+    usages: ['serverAuth'],
+    san: { dns: [serverName], ip: ['127.0.0.1'] },
+  });
   const base64 = (text: string): string => Buffer.from(text).toString('base64');
   await call('POST', `/api/v1/namespaces/${SYSTEM}/secrets`, {
     ...{ metadata: { name: 'serving' }, type: 'kubernetes.io/tls' },

@@ -199,7 +199,13 @@ export async function openControllerScene(): Promise<ControllerScene> {
       }
     },
     async createPod(namespace, name, options = {}) {
-      const { labels = { app: 'fleet' }, sidecar = true, image = IMAGE, serviceAccount = 'default', scheduler } = options;
+      const {
+        labels = { app: 'fleet' },
+        sidecar = true,
+        image = IMAGE,
+        serviceAccount = 'default',
+        scheduler,
+      } = options;
       const args = ['sidecar', '--controller', findControllerUrl(SYSTEM)];
       const ours = { name: 'sallyport', image, restartPolicy: 'Always', command: [PROGRAM], args };
       const pod = {
