@@ -56,6 +56,11 @@ suite('P3: deviceAuth, in exactly its order', () => {
     'no device id': ['DeviceMismatch', { source: answering(200), params: {} }],
     'an empty device id': ['DeviceMismatch', { source: answering(200) }, { deviceId: literal('') }],
     'an id unlike the certificate’s': ['DeviceMismatch', { source: answering(200), params: { deviceId: 'robot-8' } }],
+    'an id longer than any device has': [
+      'DeviceMismatch',
+      { source: answering(200) },
+      { deviceId: literal('a'.repeat(513)), certificateIdentity: literal('a'.repeat(513)) },
+    ],
     'unlike in case only': ['DeviceMismatch', { source: answering(200), params: { deviceId: 'Robot-7' } }],
     'a certificate that states no id': [
       'DeviceMismatch',

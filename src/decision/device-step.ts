@@ -12,10 +12,17 @@ import type { Run } from './run.ts';
 
 type Outcome = { readonly answer: DeviceAnswer } | Objection;
 
+/**
+ * No device has a longer id, in characters. Whoever has a certificate could else have the service asked for more than
+ * servers take in a URL, and the answers to it kept.
+ */
+const LONGEST_ID = 512;
+
 /** An id that cannot be read is nobody's: empty, so that it matches nothing. */
 function renderId(template: Template, bindings: Bindings): string {
   try {
-    return template.render(bindings);
+    const id = template.render(bindings);
+    return id.length > LONGEST_ID ? '' : id;
   } catch {
     return '';
   }
@@ -49,7 +56,7 @@ type Asked = DeviceRequest | Objection;
 function prepareLookUp(device: CompiledDeviceAuth, certificate: CertificateFacts, bindings: Bindings): Asked {
   const deviceId = renderId(device.deviceId, bindings);
   const identity = device.certificateIdentity && renderId(device.certificateIdentity, bindings);
-  if (deviceId === '') return object('DeviceMismatch', 'deviceId is empty');
+  if (deviceId === '') return object('DeviceMismatch', 'deviceId is empty, or too long');
   if (identity !== undefined && identity !== deviceId) return object('DeviceMismatch', 'not the certificate’s id');
   const key = certificate.sha256 + deviceId;
   const certificateIdentity = identity === undefined ? {} : { certificateIdentity: identity };

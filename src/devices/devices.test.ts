@@ -287,6 +287,20 @@ test('an answer between errors keeps the breaker closed, a denial is an answer',
   assert.equal(scene.view.status()[0]?.breaker, 'closed');
 });
 
+test('an answer that dislikes the request opens no breaker: a client chose part of what was asked', async () => {
+  const scene = openScene();
+  for (const status of [400, 414, 422, 431, 400, 405]) {
+    scene.answer = () => json(null, status);
+    assert.equal(await scene.outcome(requestOf(String(status))), '503');
+  }
+  assert.equal(scene.view.status()[0]?.breaker, 'closed');
+  for (const status of [429, 408, 500]) {
+    scene.answer = () => json(null, status);
+    assert.equal(await scene.outcome(requestOf(String(status))), '503');
+  }
+  assert.equal(scene.view.status()[0]?.breaker, 'open');
+});
+
 test('a failure to connect is tried again as often as the plan says, within its timeout; others are not', async () => {
   const refused = (): never => {
     throw new FetchError('CONNECT', 'device-auth.test:8443', 'ECONNREFUSED');

@@ -63,6 +63,9 @@ export function createService(options: ServiceOptions, plan: DeviceServicePlan):
   };
   const fail = (code: string, detail?: string): undefined => {
     breaker.fail(clock());
+    return tell(code, detail);
+  };
+  const tell = (code: string, detail?: string): undefined => {
     lastError = code;
     note('error');
     log.warn(
@@ -86,6 +89,10 @@ export function createService(options: ServiceOptions, plan: DeviceServicePlan):
       const answer = await callService(options, plan, addHeader(asked, presented), reach);
       metrics.observe('sallyport_device_auth_duration_seconds', (clock() - started) / 1000, labels);
       const evidence = readAnswer(plan, answer);
+      if (evidence === undefined && isAboutRequest(spec, answer.status)) {
+        breaker.succeed();
+        return tell(`HTTP_${answer.status}`);
+      }
       if (evidence === undefined)
         return fail(spec.allow.status.includes(answer.status) ? 'BAD_BODY' : `HTTP_${answer.status}`);
       breaker.succeed();
@@ -142,6 +149,16 @@ export function createService(options: ServiceOptions, plan: DeviceServicePlan):
     state: now => ({ breaker: breaker.state(now), cached: cache.size(), inFlight: active, lastError }),
   };
 }
+
+/** What says: try again later, or elsewhere. */
+const OUTAGES: ReadonlySet<number> = new Set([407, 408, 421, 425, 429]);
+
+/**
+ * The service lives and does not like what it was asked. A client chose part of that: whoever can have it called wrong must
+ * not open the breaker for all devices.
+ */
+const isAboutRequest = ({ allow }: DeviceServicePlan['spec'], status: number): boolean =>
+  status >= 400 && status < 500 && !OUTAGES.has(status) && !allow.status.includes(status);
 
 const NO_HEADER: PresentedHeader = { name: '', value: '' };
 

@@ -14,6 +14,9 @@ export interface TlsServer {
   readonly clients?: string;
 }
 
+/** More than a sidecar lets pass, so that what is too much is its own answer. */
+const HEADS = { maxHeaderSize: 128 * 1024 };
+
 /** An HTTP server whose port stays the same while it goes down and comes back. */
 export class Endpoint {
   readonly #tls: TlsServer | undefined;
@@ -35,7 +38,8 @@ export class Endpoint {
 
   async start(): Promise<this> {
     const tls = this.#tls;
-    const server = tls === undefined ? createHttp(this.#listener) : createHttps(describeTls(tls), this.#listener);
+    const server =
+      tls === undefined ? createHttp(HEADS, this.#listener) : createHttps(describeTls(tls), this.#listener);
     this.#server = server;
     server.keepAliveTimeout = 60_000;
     server.on('tlsClientError', () => undefined);

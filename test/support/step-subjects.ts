@@ -1,6 +1,6 @@
 /** One configuration for every step of the schema, with a request that it lets pass and one that it does not. */
 import { createHash, createHmac } from 'node:crypto';
-import { exportJWK, SignJWT } from 'jose';
+import { CompactSign, exportJWK } from 'jose';
 import { createAuthority, createKeyPair, type IssuedCertificate } from '../../src/demo/pki.ts';
 import type { Answer, Ask } from './connection.ts';
 import * as made from './manifests.ts';
@@ -76,16 +76,19 @@ const signed = (text: string): Ask => ({
 
 const key = createKeyPair('P-256');
 const devices = createAuthority({ name: 'devices' });
-const robot = devices.issue({ subject: 'robot-7' });
+export const robot = devices.issue({ subject: 'robot-7' });
 const stranger = createAuthority({ name: 'stranger' }).issue({ subject: 'robot-7' });
 export const ROBOT_SHA1 = robot.sha1;
 
-const token = await new SignJWT({ sub: 'alice' })
-  .setProtectedHeader({ alg: 'ES256', kid: 'a' })
-  .setIssuer('https://login.example.com')
-  .setAudience('api://fleet')
-  .setExpirationTime('1h')
-  .sign(key.privateKey);
+/** A token of the issuer that the policies know; `more` is JSON of further members, with a comma before it. */
+export function mint(more = '', header: Readonly<Record<string, string>> = {}): Promise<string> {
+  const exp = Math.floor(Date.now() / 1000) + 3600;
+  const claims = `{"iss":"https://login.example.com","aud":"api://fleet","sub":"alice","exp":${exp}${more}}`;
+  return new CompactSign(Buffer.from(claims))
+    .setProtectedHeader({ alg: 'ES256', kid: 'a', ...header })
+    .sign(key.privateKey);
+}
+const token = await mint();
 const bearer = (text: string): Ask => headers(['Authorization', `Bearer ${text}`]);
 const JWT = { issuers: ['corp'], audiences: ['api://fleet'] };
 const ISSUER = made.tokenIssuer('corp', {
@@ -96,7 +99,8 @@ const ISSUER_KEY = made.configMap('corp', {
   key: JSON.stringify({ ...(await exportJWK(key.publicKey)), kid: 'a', alg: 'ES256' }),
 });
 
-const shown = ({ der }: IssuedCertificate): readonly [string, string] => [
+/** A certificate as a hop in front tells it. */
+export const shown = ({ der }: IssuedCertificate): readonly [string, string] => [
   'Client-Cert',
   `:${Buffer.from(der).toString('base64')}:`,
 ];
