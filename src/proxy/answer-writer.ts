@@ -10,14 +10,15 @@ import {
 import type { RequestHead } from '../http/message.ts';
 import type { Denial, Respond } from '../decision/verdict.ts';
 import type { AnswerPlan, RememberedAnswer } from './answer-plan.ts';
-import { latin1, WRITTEN_AS_TEXT, writeChunk, writeLastChunk } from './chunk-writer.ts';
+import type { AppLink } from './app-link.ts';
+import { CHUNK_END, chunkStart, LAST_CHUNK } from '../http/body.ts';
+import { renderTrailers } from '../http/render.ts';
+import { latin1, WRITTEN_AS_TEXT } from './chunk-writer.ts';
 import type { ClientConnection } from './client-connection.ts';
 import type { AnswerWriter, SentReply } from './downstream.ts';
 import type { Exchange } from './exchange.ts';
 import { renderReply } from './reply.ts';
 
-/** Head and body up to this size leave in one write. */
-const ONE_WRITE = 16 * 1024;
 /** A body that is held leaves in pieces of this size. */
 const HELD_WRITE = 256 * 1024;
 
@@ -30,6 +31,8 @@ export class WireAnswer implements AnswerWriter {
   #framing: OutFraming = NO_FRAMING;
   /** What is held back so that head and first bytes leave together. */
   #pending = '';
+  /** What one read holds is being written. */
+  #corked = false;
   /** Of a held body, as far as it is not yet written. */
   #rest: Buffer | undefined;
 
@@ -101,33 +104,44 @@ export class WireAnswer implements AnswerWriter {
     this.#write(fits ? text + latin1(body) : text);
   }
 
-  data(slice: Uint8Array): void {
-    const { socket } = this.#client;
-    if (this.#framing.kind === 'chunked') {
-      this.flush();
-      writeChunk(socket, slice.length <= WRITTEN_AS_TEXT ? slice : Buffer.from(slice));
-    } else if (this.#pending !== '' && slice.length <= ONE_WRITE) this.#pending += latin1(slice);
-    else {
-      socket.cork();
-      this.flush();
-      // A copy: the next read of any app connection writes over the slice.
-      socket.write(Buffer.from(slice));
-      socket.uncork();
-    }
+  data(slice: Uint8Array, link?: AppLink): void {
+    const isChunked = this.#framing.kind === 'chunked';
+    if (isChunked) this.#pending += chunkStart(slice.length);
+    if (slice.length <= WRITTEN_AS_TEXT) this.#pending += latin1(slice);
+    else this.#writeLarge(link === undefined ? Buffer.from(slice) : link.lend(slice));
+    if (isChunked) this.#pending += CHUNK_END;
   }
 
-  flush(): void {
+  /** Whatever one read holds leaves in one write. */
+  #writeLarge(slice: Uint8Array): void {
+    const { socket } = this.#client;
+    if (!this.#corked) socket.cork();
+    this.#corked = true;
+    this.#writePending();
+    socket.write(slice);
+  }
+
+  #writePending(): void {
     if (this.#pending === '') return;
     const text = this.#pending;
     this.#pending = '';
     this.#write(text);
   }
 
+  flush(): boolean {
+    const { socket } = this.#client;
+    this.#writePending();
+    if (!this.#corked) return false;
+    this.#corked = false;
+    socket.uncork();
+    return socket.writableLength > 0;
+  }
+
   end(trailers: ParsedFields | undefined, hidden: ReadonlySet<string>): void {
+    if (this.#framing.kind === 'chunked') {
+      this.#pending += trailers === undefined ? LAST_CHUNK : renderTrailers(trailers, hidden);
+    }
     this.flush();
-    if (this.#framing.kind !== 'chunked') return;
-    if (trailers === undefined) this.#write('0\r\n\r\n');
-    else writeLastChunk(this.#client.socket, trailers, hidden);
   }
 
   writeOn(): boolean {

@@ -89,7 +89,7 @@ export class Answer implements AnswerSink {
   /** Content for the client. */
   data(slice: Uint8Array): void {
     this.#exchange.bytesOut += slice.length;
-    if (this.#rewriter === undefined) this.#writer.data(slice);
+    if (this.#rewriter === undefined) this.#writer.data(slice, this.#toApp.upstream);
     else if (!this.#rewriter.push(slice)) this.#overflow(this.#rewriter);
   }
 
@@ -109,8 +109,9 @@ export class Answer implements AnswerSink {
   }
 
   flush(): void {
-    this.#writer.flush();
-    if (this.#writer.blocked) this.#toApp.upstream?.pause();
+    const { upstream } = this.#toApp;
+    if (this.#writer.flush()) upstream?.keep();
+    if (this.#writer.blocked) upstream?.pause();
   }
 
   end(trailers: ParsedFields | undefined, clean: boolean): void {

@@ -31,6 +31,10 @@ export interface AppLink extends BodyOut {
   send(request: RequestRendering, ends: boolean): void;
   /** Head and the whole of a small counted body. */
   sendWhole(request: RequestRendering, body: Buffer): void;
+  /** A slice of the answer that came last, so that it lasts until it is written: itself or a copy. */
+  lend(slice: Uint8Array): Uint8Array;
+  /** What was lent is not yet written. */
+  keep(): void;
   /** No more of the answer for now. */
   pause(): void;
   resume(): void;

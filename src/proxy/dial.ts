@@ -5,21 +5,19 @@ import { connect as connectTls, TLSSocket } from 'node:tls';
 import type { Reason } from '../api/reasons.ts';
 import type { AddressGuard } from '../outbound/address.ts';
 import type { AppTarget } from './app-target.ts';
+import { ReadBuffer } from './read-buffer.ts';
 
 export interface DialDeps {
   readonly isForbidden: AddressGuard;
   /** Refuses names that lead to forbidden addresses. */
   readonly lookup: LookupFunction;
-  /** What all connections to apps read into; see Receiver. */
+  /** What all connections to apps read into; see ReadBuffer. */
   readonly readBuffer: Buffer;
   /** What is said inside is anything: no protocol is negotiated. Absent: HTTP/1.1. */
   readonly opaque?: true;
 }
 
-/**
- * Where the bytes of a connection to the app go. They stand in one buffer that all these connections read into, which
- * spares an allocation and a stream's queue for each read; so whoever wants them after `receive` returns copies them.
- */
+/** Where the bytes of a connection to the app go. Whoever wants them after `receive` returns copies or borrows them. */
 export interface Receiver {
   receive(chunk: Buffer): void;
 }
@@ -32,6 +30,7 @@ export type Dialled =
       readonly socket: Socket;
       /** Tells who receives; to be called at once. What came before ends the connection: nobody asked for it. */
       readonly deliverTo: (receiver: Receiver) => void;
+      readonly reading: ReadBuffer;
     }
   | { readonly reason: Reason; readonly problem: string };
 
@@ -47,6 +46,7 @@ export function dial(target: AppTarget, deps: DialDeps, done: (result: Dialled) 
     return () => clearImmediate(soon);
   }
   let receiver: Receiver | undefined;
+  const reading = new ReadBuffer(deps.readBuffer, tls !== undefined);
   const options = {
     host: address.host,
     port: address.port,
@@ -54,10 +54,12 @@ export function dial(target: AppTarget, deps: DialDeps, done: (result: Dialled) 
     noDelay: true,
     ...(fixed === undefined ? {} : { lookup: deps.lookup }),
     onread: {
-      buffer: deps.readBuffer,
-      callback: (size: number): boolean => {
+      // Asked for at the start and after each read.
+      buffer: (): Buffer => reading.current,
+      callback: (size: number, bytes: Uint8Array): boolean => {
         if (receiver === undefined) socket.destroy();
-        else receiver.receive(deps.readBuffer.subarray(0, size));
+        else receiver.receive(Buffer.from(bytes.buffer, bytes.byteOffset, size));
+        reading.noteRead(size);
         return true;
       },
     },
@@ -76,7 +78,7 @@ export function dial(target: AppTarget, deps: DialDeps, done: (result: Dialled) 
   const deliverTo = (to: Receiver): void => {
     receiver = to;
   };
-  return settle(socket, target, result => done('reason' in result ? result : { ...result, deliverTo }));
+  return settle(socket, target, result => done('reason' in result ? result : { ...result, deliverTo, reading }));
 }
 
 type Settled = { readonly socket: Socket } | Extract<Dialled, { reason: Reason }>;

@@ -1,6 +1,7 @@
 /** A client as one exchange sees it, whichever HTTP it speaks: the connection itself in HTTP/1.1, a stream of it in HTTP/2. */
 import type { Denial, Respond } from '../decision/verdict.ts';
 import type { FieldLines, ParsedFields, ResponseHead } from '../http/message.ts';
+import type { AppLink } from './app-link.ts';
 import type { AnswerPlan, RememberedAnswer } from './answer-plan.ts';
 import type { ClientConnection } from './client-connection.ts';
 import type { Exchange } from './exchange.ts';
@@ -63,9 +64,10 @@ export interface AnswerWriter {
   head(head: ResponseHead, plan: AnswerPlan, remembered?: RememberedAnswer): void;
   /** Head and body at once; `bare`: the length is told, nothing follows. The body leaves as the client takes it. */
   whole(head: ResponseHead, plan: AnswerPlan, body: Buffer, bare: boolean): void;
-  /** Content. The slice may be written over when this returns. */
-  data(slice: Uint8Array): void;
-  flush(): void;
+  /** Content; the slice is written over when this returns, but for what is borrowed from `link`, which gave it. */
+  data(slice: Uint8Array, link?: AppLink): void;
+  /** Everything that was given leaves. True: something of it, perhaps borrowed, is still waiting for the client. */
+  flush(): boolean;
   /** The body is complete; without trailers, the app could have none. */
   end(trailers: ParsedFields | undefined, hidden: ReadonlySet<string>): void;
   /** Writes on what `whole` held back. True: nothing is left. */

@@ -75,7 +75,7 @@ export function createPool(target: AppTarget, { dialling, monotonic, sweep }: Po
   const dialFor = (user: UpstreamUser): CancelDial =>
     dial(target, dialling, result => {
       if ('reason' in result) return user.onUpstreamFailed(result.reason, result.problem);
-      const upstream = new Upstream(result.socket, home);
+      const upstream = new Upstream(result.socket, result.reading, home);
       result.deliverTo(upstream);
       open.add(upstream);
       upstream.user = user;

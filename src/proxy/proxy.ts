@@ -46,7 +46,7 @@ const HEALTH_PORT: ServiceOptions = { takesBodies: false, patienceMs: 5000, hand
 const ADMIN_SOCKET: ServiceOptions = { takesBodies: true, patienceMs: 10_000 };
 
 /** As much as Node reads at once. */
-const READ_BYTES = 64 * 1024;
+const READ_BYTES = 128 * 1024;
 
 export function createProxy(deps: ProxyDeps): Proxy {
   const state: ProxyState = { draining: false, overloaded: false };

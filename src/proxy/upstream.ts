@@ -13,6 +13,7 @@ import type { RememberedAnswer } from './answer-plan.ts';
 import type { Answered, AppLink, UpstreamUser } from './app-link.ts';
 import { writeChunk, writeLastChunk } from './chunk-writer.ts';
 import type { Receiver } from './dial.ts';
+import type { ReadBuffer } from './read-buffer.ts';
 
 /** Bounds on the head of an answer; an app that needs more is broken. */
 export const RESPONSE_LIMITS = { headBytes: 128 * 1024, headers: 500, targetBytes: 0 } as const;
@@ -26,6 +27,7 @@ export interface UpstreamHome {
 
 export class Upstream implements AppLink, Receiver {
   readonly socket: Socket;
+  readonly #reading: ReadBuffer;
   readonly reader: ResponseReader = createResponseReader(RESPONSE_LIMITS);
   user: UpstreamUser | undefined;
   reused = false;
@@ -39,8 +41,9 @@ export class Upstream implements AppLink, Receiver {
   readonly home: UpstreamHome;
   #chunked = false;
 
-  constructor(socket: Socket, home: UpstreamHome) {
+  constructor(socket: Socket, reading: ReadBuffer, home: UpstreamHome) {
     this.socket = socket;
+    this.#reading = reading;
     this.home = home;
     socket.on('end', () => {
       if (this.user === undefined) this.destroy();
@@ -99,6 +102,14 @@ export class Upstream implements AppLink, Receiver {
     else writeLastChunk(this.socket, trailers, reserved);
   }
 
+  lend(slice: Uint8Array): Uint8Array {
+    return this.#reading.lend(slice);
+  }
+
+  keep(): void {
+    this.#reading.keep();
+  }
+
   pause(): void {
     this.socket.pause();
   }
@@ -131,6 +142,7 @@ export class Upstream implements AppLink, Receiver {
     this.user = undefined;
     this.reused = true;
     this.reader.reset();
+    this.#reading.rest();
     // A pause for back-pressure must not outlive the exchange: an idle connection has to hear the app's FIN.
     if (this.socket.isPaused()) this.socket.resume();
   }
