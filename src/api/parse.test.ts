@@ -151,8 +151,8 @@ describe('parsing an object', () => {
       'spec.request[0].when: is empty, but text is wanted, give it a value, or remove the field',
     ],
     'a value that is not built': [
-      manifest('Api', { ...MINIMAL.Api, protocol: 'HTTP2' }),
-      'spec.protocol: HTTP/2 is not built yet: Auto means HTTP/1.1, write Auto, HTTP1 or TCP',
+      manifest('Api', { ...MINIMAL.Api, app: { protocol: 'HTTP2' } }),
+      'spec.app.protocol: HTTP/2 to the app is not built yet, write Auto or HTTP1',
     ],
     'two steps in one': [
       step({ requireHeader: { name: 'a' }, removeHeaders: ['b'] }),

@@ -23,7 +23,7 @@ export interface HeaderEdit {
   readonly values: readonly string[];
 }
 
-interface HeadRendering {
+export interface HeadRendering {
   readonly fields: ParsedFields;
   /** Flags of names.ts whose headers are left out besides NEVER_FORWARDED, such as TRUSTED_PEER; 0: none. */
   readonly drop: number;
@@ -122,7 +122,7 @@ function renderKept(head: HeadRendering): string {
   return hasEdits ? lines + renderEdits(edits) : lines;
 }
 
-function isEdited(edits: ReadonlyMap<string, HeaderEdit>, info: NameInfo): boolean {
+export function isEdited(edits: ReadonlyMap<string, HeaderEdit>, info: NameInfo): boolean {
   return edits.has(info.lower) || (info.folded !== info.lower && edits.has(info.folded));
 }
 
@@ -143,6 +143,10 @@ function renderFraming(framing: ResponseRendering['framing']): string {
 
 const NOT_IN_TRAILERS = NEVER_FORWARDED | TRUSTED_PEER | TRUSTED_CERTIFICATE | NO_TRAILER;
 
+export function mayBeTrailer(info: NameInfo, reserved: ReadonlySet<string>): boolean {
+  return (info.flags & NOT_IN_TRAILERS) === 0 && !reserved.has(info.folded);
+}
+
 /**
  * The last chunk and the trailer section of a chunked body. Left out: framing, credentials, forwarding headers and
  * whatever else RFC 9110 section 6.5.1 forbids, and `reserved` folded names.
@@ -151,7 +155,7 @@ export function renderTrailers(trailers: ParsedFields, reserved: ReadonlySet<str
   let lines = '0';
   for (let i = 0; i < trailers.infos.length; i++) {
     const info = trailers.infos[i];
-    if (info === undefined || (info.flags & NOT_IN_TRAILERS) !== 0 || reserved.has(info.folded)) continue;
+    if (info === undefined || !mayBeTrailer(info, reserved)) continue;
     lines += info.start + (trailers.values[i] ?? '');
   }
   return `${lines}\r\n\r\n`;

@@ -18,7 +18,7 @@ interface RequestLine {
 const LONGEST_METHOD = 32;
 
 /** An app that answers TRACE shows the client every header that a policy adds (RFC 9110 section 9.3.8); TRACK is its twin. */
-const NEVER_SERVED: ReadonlySet<string> = new Set(['CONNECT', 'TRACE', 'TRACK']);
+export const NEVER_SERVED: ReadonlySet<string> = new Set(['CONNECT', 'TRACE', 'TRACK']);
 
 /**
  * Reads the request heads of one connection. `table` is shared by the readers of a listener.

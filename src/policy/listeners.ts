@@ -87,7 +87,7 @@ function createListener(port: number, apis: readonly ServedApi[], context: Liste
     hosts: anyHost ? [] : [...new Set(apis.flatMap(({ draft }) => draft.hosts))].sort(),
     apis: apis.map(({ draft }) => createApiPlan(draft)),
     routes: apis.flatMap(api => (losers.has(api) ? [] : (api.routes ?? []).map(({ route }) => route))),
-    ...(spec.protocol === 'TCP' ? { protocol: 'TCP' } : {}),
+    ...(spec.protocol === 'Auto' ? {} : { protocol: spec.protocol }),
     ...(tls === undefined ? {} : { tls }),
     ...(spec.proxyProtocol === undefined ? {} : { proxyProtocol: spec.proxyProtocol }),
   };
@@ -103,8 +103,12 @@ function createTls(apis: readonly ServedApi[], losers: ReadonlySet<ServedApi>): 
   );
   const serving = apis.filter(api => !losers.has(api));
   const clientTrusts = listTrusts(serving);
-  const opaque = protocol === 'TCP' ? ({ opaque: true } as const) : {};
-  return { mode: tls.mode, minVersion: tls.minVersion, certificates, clientTrusts, ...opaque };
+  return { mode: tls.mode, minVersion: tls.minVersion, certificates, clientTrusts, ...describeProtocol(protocol) };
+}
+
+function describeProtocol(protocol: ApiDraft['object']['spec']['protocol'] | undefined): Pick<ListenerTls, 'opaque' | 'http'> {
+  if (protocol === 'TCP') return { opaque: true };
+  return protocol === 'HTTP1' || protocol === 'HTTP2' ? { http: protocol } : {};
 }
 
 /** M5: a certificate is asked for when a policy of the port, or a trusted peer, names a ClientTrust. */

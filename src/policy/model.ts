@@ -131,12 +131,14 @@ export interface ListenerTls {
   readonly clientTrusts: readonly ObjectKey[];
   /** `protocol: TCP`: what is inside is anything, so no protocol is negotiated. */
   readonly opaque?: true;
+  /** What is offered by ALPN; absent: HTTP/2 and HTTP/1.1. */
+  readonly http?: 'HTTP1' | 'HTTP2';
 }
 
 export interface ListenerPlan {
   readonly port: number;
-  /** `protocol: TCP` (M6): bytes pass unread, and the connection is what is judged. Absent: HTTP. */
-  readonly protocol?: 'TCP';
+  /** `TCP` (M6): bytes pass unread, and the connection is what is judged. Absent: HTTP/1.1 and HTTP/2. */
+  readonly protocol?: 'TCP' | 'HTTP1' | 'HTTP2';
   readonly tls?: ListenerTls;
   /** Of the listener: all but bodyBytes and bodyIdle, which are the Api's. */
   readonly limits: ApiLimits;

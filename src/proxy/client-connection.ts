@@ -6,7 +6,9 @@ import type { Peer } from '../trust/trust.ts';
 import { WireAnswer } from './answer-writer.ts';
 import type { AnswerWriter, Downstream, Flushing } from './downstream.ts';
 import { Exchange } from './exchange.ts';
+import { describeFault } from './fault.ts';
 import type { Handshake } from './handshake.ts';
+import { createOpening, type Opening } from './http2/opening.ts';
 import type { ActiveListener, Listener } from './listener.ts';
 import { renderFault, renderRefusal } from './reply.ts';
 import { resetSocket } from './reset-socket.ts';
@@ -31,9 +33,9 @@ export interface ClientSocket {
   /** Folded text of the peer's address. */
   readonly peer: string;
   /** The address of the pod that it connected to; absent where the app is elsewhere in any case. */
-  readonly dialled?: string;
+  readonly dialled?: string | undefined;
   /** Absent on plaintext. */
-  readonly handshake?: Handshake;
+  readonly handshake?: Handshake | undefined;
 }
 
 export class ClientConnection implements Downstream, Sweepable {
@@ -66,6 +68,8 @@ export class ClientConnection implements Downstream, Sweepable {
   /** The answer whose last bytes the client has yet to take before the connection ends. */
   #last: Flushing | undefined;
   #busy = false;
+  /** Until it is known which HTTP a plaintext client speaks. */
+  #opening: Opening | undefined;
 
   constructor(client: ClientSocket, listener: Listener, shared: Shared) {
     this.shared = shared;
@@ -78,11 +82,18 @@ export class ClientConnection implements Downstream, Sweepable {
     this.#restingSince = shared.monotonic();
     // The first request gets the clock of a head from the start: a silent connection is not an idle one yet.
     this.#deadline = this.#restingSince + this.#headTimeout();
-    client.socket.on('data', (chunk: Buffer) => this.#onData(chunk));
-    client.socket.on('end', () => this.#onEnd());
-    client.socket.on('drain', () => this.#onDrain());
-    client.socket.on('error', () => undefined);
-    client.socket.on('close', () => this.#onClose());
+    const { socket } = client;
+    const on = {
+      data: (chunk: Buffer) => this.#onData(chunk),
+      end: () => this.#onEnd(),
+      drain: () => this.#onDrain(),
+      close: () => this.#onClose(),
+    };
+    socket.on('data', on.data).on('end', on.end).on('drain', on.drain).on('close', on.close);
+    socket.on('error', () => undefined);
+    this.#opening = createOpening(client, listener, () =>
+      socket.off('data', on.data).off('end', on.end).off('drain', on.drain).off('close', on.close),
+    );
     shared.sweep.add(this);
   }
 
@@ -228,7 +239,21 @@ export class ClientConnection implements Downstream, Sweepable {
     }
   }
 
+  /** The first bytes of a plaintext connection, until they tell HTTP/1.1 from HTTP/2. */
+  #open(opening: Opening, chunk: Buffer): void {
+    const found = opening.look(chunk);
+    if (found.kind === 'more') return;
+    this.#opening = undefined;
+    if (found.kind === 'http1') return this.#read(found.bytes);
+    if (found.kind === 'refused') return this.#refuse('VersionNotSupported');
+    this.#state = 'closed';
+    this.shared.sweep.remove(this);
+    this.listener.forget(this);
+    this.listener.serveHttp2(this);
+  }
+
   #read(chunk: Buffer): void {
+    if (this.#opening !== undefined) return this.#open(this.#opening, chunk);
     const text = chunk.toString('latin1', 0, chunk.length);
     const started = this.#hasBegun();
     const reader = this.#currentReader(started);
@@ -284,8 +309,7 @@ export class ClientConnection implements Downstream, Sweepable {
   /** Something unforeseen was thrown: nothing is forwarded, the connection ends, the process goes on. */
   fault(error: unknown): void {
     const { log } = this.shared.telemetry;
-    // The message of an error may quote the request.
-    log.error({ error: error instanceof Error ? error.name : typeof error, at: firstFrame(error) }, 'request failed');
+    log.error(describeFault(error), 'request failed');
     const exchange = this.exchange;
     this.exchange = undefined;
     if (exchange?.abandon() === true) return this.reset();
@@ -347,9 +371,4 @@ export class ClientConnection implements Downstream, Sweepable {
   #clientIdle(): number {
     return this.listener.limits.clientIdle;
   }
-}
-
-function firstFrame(error: unknown): string {
-  const stack = error instanceof Error ? (error.stack ?? '') : '';
-  return /\n\s+at ([^\n]+)/.exec(stack)?.[1]?.replace(/^.*\/(?=src\/)/, '') ?? '';
 }

@@ -8,6 +8,8 @@ import type { CertificateChoice } from './tls-certificates.ts';
 const MOST_CERTIFICATES = 10;
 
 export interface Handshake {
+  /** Agreed on by ALPN; false: HTTP/1.1, or nothing was said. */
+  readonly http2: boolean;
   /** As the client sent it, lower case, without trailing dot; undefined without SNI. */
   readonly serverName: string | undefined;
   /** Undefined when the client presented none. */
@@ -22,6 +24,7 @@ export function readHandshake(socket: TLSSocket, chain: readonly Uint8Array[]): 
   // Typed as Error, but a server's socket carries OpenSSL's code as text.
   const problem: unknown = socket.authorizationError;
   return {
+    http2: socket.alpnProtocol === 'h2',
     serverName: typeof socket.servername === 'string' ? foldServerName(socket.servername) : undefined,
     presented:
       leaf === undefined

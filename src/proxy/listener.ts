@@ -8,6 +8,7 @@ import type { Peer } from '../trust/trust.ts';
 import { createAdmission } from './admission.ts';
 import { ClientConnection, type ClientSocket } from './client-connection.ts';
 import { foldAddress } from './client-address.ts';
+import { ClientSession } from './http2/client-session.ts';
 import type { Generation } from './generation.ts';
 import { takeProxyHeader } from './proxy-header.ts';
 import type { Refusals, RefusedWhy } from './refusals.ts';
@@ -50,9 +51,11 @@ export interface Listener {
   /** Ends handshakes; connections stay. */
   stop(): void;
   forget(connection: ServedConnection): void;
+  /** Goes on with a connection that has turned out to speak HTTP/2. */
+  serveHttp2(client: ClientSocket): void;
 }
 
-export type ServedConnection = ClientConnection | TcpConnection;
+export type ServedConnection = ClientConnection | ClientSession | TcpConnection;
 
 /** What is known of a connection before its first byte. */
 type Arrival = Omit<ClientSocket, 'socket' | 'handshake'>;
@@ -86,6 +89,7 @@ export function createListener({ name, findPlan, shared, refusals }: ListenerOpt
 
   const serve = (arrival: Arrival, socket: Socket, handshake?: ClientConnection['handshake']): void => {
     const client = { ...arrival, socket, ...(handshake === undefined ? {} : { handshake }) };
+    if (handshake?.http2 === true && active?.plan.protocol !== 'TCP') return listener.serveHttp2(client);
     if (active?.plan.protocol !== 'TCP') return void connections.add(new ClientConnection(client, listener, shared));
     const connection = new TcpConnection(client, listener, active, shared);
     connections.add(connection);
@@ -179,6 +183,9 @@ export function createListener({ name, findPlan, shared, refusals }: ListenerOpt
       for (const socket of admission.sockets) if (!served.has(socket)) socket.destroy();
     },
     forget: connection => void connections.delete(connection),
+    serveHttp2: client => {
+      if (!client.socket.destroyed) connections.add(new ClientSession(client, listener, shared));
+    },
   };
   return listener;
 }

@@ -61,17 +61,18 @@ export function renderReply(shared: Shared, denial: Denial | Respond, options: R
   return { status, text: head + bytes.toString('latin1', 0, bytes.length), bodyBytes: bytes.length };
 }
 
-/** A head that could not be read, or came too late; the connection ends after it. */
-export function renderRefusal(
-  shared: Shared,
-  listener: Listener,
-  reason: Reason,
-  method: string,
-): Reply & { record: RequestRecord } {
+export interface DescribedRefusal {
+  readonly denial: Denial;
+  readonly requestId: string;
+  /** As if nothing of a body had been sent. */
+  readonly record: RequestRecord;
+}
+
+/** A head that could not be read, or came too late. */
+export function describeRefusal(shared: Shared, listener: Listener, reason: Reason, method: string): DescribedRefusal {
   const errors = listener.active?.generation.snapshot.errorsBeforeMatch ?? DEFAULT_ERRORS;
   const requestId = shared.ids.nextRequestId();
-  const options = { requestId, realm: '', head: false, connection: 'close' };
-  const reply = renderReply(shared, refuse(reason, errors), options);
+  const denial = refuse(reason, errors);
   const nothing = {
     method,
     api: '',
@@ -85,12 +86,24 @@ export function renderRefusal(
   const record = {
     ...nothing,
     requestId,
-    status: reply.status,
+    status: renderDenial(denial, { requestId, realm: '' }).status,
     verdict: 'Deny',
     reason,
-    bytesOut: reply.bodyBytes,
+    bytesOut: 0,
   } as const;
-  return { ...reply, record };
+  return { denial, requestId, record };
+}
+
+/** The same to an HTTP/1.1 client, whose connection ends after it. */
+export function renderRefusal(
+  shared: Shared,
+  listener: Listener,
+  reason: Reason,
+  method: string,
+): Reply & { record: RequestRecord } {
+  const { denial, requestId, record } = describeRefusal(shared, listener, reason, method);
+  const reply = renderReply(shared, denial, { requestId, realm: '', head: false, connection: 'close' });
+  return { ...reply, record: { ...record, bytesOut: reply.bodyBytes } };
 }
 
 /** Something unforeseen was thrown. Says nothing. */

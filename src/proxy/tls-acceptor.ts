@@ -22,6 +22,12 @@ export interface TlsAcceptor {
 }
 
 const HANDSHAKE_MS = 10_000;
+/** By ALPN, the preferred first. A client that knows none of them is told so (no_application_protocol). */
+const PROTOCOLS: Readonly<Record<'Auto' | 'HTTP1' | 'HTTP2', string[]>> = {
+  Auto: ['h2', 'http/1.1'],
+  HTTP1: ['http/1.1'],
+  HTTP2: ['h2'],
+};
 
 interface KeyPair {
   readonly cert: string;
@@ -108,7 +114,7 @@ function createTlsServer({ tls, asked, trust, pairs, waiting, refusals }: Server
     // Without an Api without hosts there is no certificate here, so that a handshake without SNI fails (M5).
     ...fallback,
     allowHalfOpen: true,
-    ...(tls.opaque === true ? {} : { ALPNProtocols: ['http/1.1'] }),
+    ...(tls.opaque === true ? {} : { ALPNProtocols: PROTOCOLS[tls.http ?? 'Auto'] }),
     requestCert: asked,
     rejectUnauthorized: false,
     handshakeTimeout: HANDSHAKE_MS,

@@ -340,7 +340,7 @@ spec:
 
 describe('check finds in Apis', () =>
   testCases({
-    'HTTP/2, which is not built yet': [
+    'HTTP/2 to the app, which is not built yet': [
       manifest`
 apiVersion: sallyport.dev/v1alpha1
 kind: Api
@@ -351,7 +351,6 @@ spec:
   protocol: HTTP2
   app: {protocol: HTTP2}
 `,
-      'file.yaml:7:spec.protocol: HTTP/2 is not built yet: Auto means HTTP/1.1, write Auto, HTTP1 or TCP',
       'file.yaml:8:spec.app.protocol: HTTP/2 to the app is not built yet, write Auto or HTTP1',
     ],
     'peers of the PROXY protocol': [

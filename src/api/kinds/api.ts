@@ -311,10 +311,9 @@ export const apiSpec = object(
       }),
     ),
     protocol: defaulted(
-      enumeration(['Auto', 'HTTP1', 'TCP'], {
+      enumeration(['Auto', 'HTTP1', 'HTTP2', 'TCP'], {
         description:
-          'What clients speak: Auto (HTTP/1.1 in this version), HTTP1, or TCP: anything, passed on unread. Policies of a TCP Api take clientCertificate, ipFilter and concurrency; without tls it needs an explicit anonymous.',
-        unbuilt: { HTTP2: 'HTTP/2 is not built yet: Auto means HTTP/1.1' },
+          'What clients speak: Auto (HTTP/1.1 and HTTP/2, told apart by ALPN, on plaintext by the first bytes), HTTP1, HTTP2 (anything else is refused), or TCP: anything, passed on unread. Policies of a TCP Api take clientCertificate, ipFilter and concurrency; without tls it needs an explicit anonymous.',
       }),
       'Auto',
     ),

@@ -1,0 +1,180 @@
+/** One HTTP/2 connection of a client: bounds on what its frames may cost, and a stream for each request. */
+import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream, ServerSessionOptions } from 'node:http2';
+import type { Socket } from 'node:net';
+import type { FieldLines } from '../../http/message.ts';
+import type { Peer } from '../../trust/trust.ts';
+import type { ClientSocket } from '../client-connection.ts';
+import type { Handshake } from '../handshake.ts';
+import type { OpenConnection } from '../ingress.ts';
+import type { ActiveListener, Listener } from '../listener.ts';
+import { resetSocket } from '../reset-socket.ts';
+import type { Shared } from '../shared.ts';
+import type { Sweepable } from '../sweep.ts';
+import type { JudgedClient } from '../trusted-peers.ts';
+import { createBudget } from './budget.ts';
+import { ClientStream } from './client-stream.ts';
+import { CODE, loadHttp2 } from './load.ts';
+
+/** Streams that are open at once. */
+const STREAMS = 100;
+/** Streams that are reset before they are answered (CVE-2023-44487), at once and each second. */
+const RESETS = { burst: 200, perSecond: 20 };
+/** PING and SETTINGS, which we must answer, at once and each second. */
+const CONTROL = { burst: 1000, perSecond: 100 };
+/** Bytes that all streams together may send before we have taken them. */
+const WINDOW = 1024 * 1024;
+/** How long a client that was told to go may stay without a stream. */
+const GOODBYE_MS = 2000;
+
+export class ClientSession implements JudgedClient, Sweepable, OpenConnection {
+  readonly shared: Shared;
+  readonly listener: Listener;
+  readonly socket: Socket;
+  readonly raw: Socket;
+  readonly peer: string;
+  readonly dialled: string | undefined;
+  readonly handshake: Handshake | undefined;
+  peerTrust: { readonly active: ActiveListener; readonly trusted: boolean } | undefined;
+  stranger: Peer | undefined;
+  forwarding: { readonly host: string; readonly lines: FieldLines } | undefined;
+  readonly #session: ServerHttp2Session;
+  readonly #streams = new Set<ClientStream>();
+  readonly #resets = createBudget(RESETS.burst, RESETS.perSecond);
+  readonly #control = createBudget(CONTROL.burst, CONTROL.perSecond);
+  /** Monotonic time at which it closes if no stream is open by then. */
+  #deadline: number;
+  #served = false;
+  #leaving = false;
+  #closed = false;
+
+  constructor(client: ClientSocket, listener: Listener, shared: Shared) {
+    this.shared = shared;
+    this.listener = listener;
+    this.socket = client.socket;
+    this.raw = client.raw;
+    this.peer = client.peer;
+    this.dialled = client.dialled;
+    this.handshake = client.handshake;
+    this.#deadline = shared.monotonic() + listener.limits.headTimeout;
+    this.#session = loadHttp2().performServerHandshake(client.socket, describeSession(listener));
+    this.#listen(this.#session);
+    client.socket.once('close', () => this.#onClose());
+    if (client.raw !== client.socket) client.raw.once('close', () => this.#onClose());
+    shared.sweep.add(this);
+  }
+
+  #listen(session: ServerHttp2Session): void {
+    session.on('stream', (stream: ServerHttp2Stream, _: IncomingHttpHeaders, flags: number, pairs: string[]) =>
+      this.#serve(stream, flags, pairs),
+    );
+    session.on('connect', () => {
+      if (!session.destroyed) session.setLocalWindowSize(WINDOW);
+    });
+    session.on('ping', () => this.#spendControl());
+    session.on('remoteSettings', () => this.#spendControl());
+    // 'close' follows. What nghttp2 itself has had enough of ends here.
+    session.on('error', (error: unknown) => this.#onError(error));
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  #serve(stream: ServerHttp2Stream, flags: number, pairs: string[]): void {
+    this.#served = true;
+    const client = new ClientStream(this, stream);
+    this.#streams.add(client);
+    client.begin(pairs, (flags & END_STREAM) !== 0);
+  }
+
+  /** A stream has ended. `reset`: by its client, or by what it did, before it was answered. */
+  forget(stream: ClientStream, reset: boolean): void {
+    this.#streams.delete(stream);
+    const now = this.shared.monotonic();
+    if (this.#streams.size === 0) this.#deadline = now + (this.#leaving ? GOODBYE_MS : this.listener.limits.clientIdle);
+    if (reset && !this.#resets.spend(now)) this.#flooded();
+    else if (this.shared.state.draining) this.leave();
+  }
+
+  #spendControl(): void {
+    if (!this.#control.spend(this.shared.monotonic())) this.#flooded();
+  }
+
+  /** More than is told apart from an attack: the connection ends, with everything that is open on it. */
+  #flooded(): void {
+    if (this.#session.destroyed) return;
+    this.#count('Http2Flood');
+    this.#leaving = true;
+    this.#deadline = this.shared.monotonic() + GOODBYE_MS;
+    this.#session.destroy(undefined, CODE.calm);
+  }
+
+  #onError(error: unknown): void {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    if (code !== 'ECONNRESET' && code !== 'EPIPE') this.#count('Http2Protocol');
+  }
+
+  #count(reason: 'Http2Flood' | 'Http2Protocol'): void {
+    this.shared.telemetry.metrics.count('sallyport_refused_connections_total', { reason });
+  }
+
+  /** No new streams; those that are open are served to their end (GOAWAY). */
+  leave(): void {
+    if (this.#leaving || this.#session.destroyed) return;
+    this.#leaving = true;
+    if (this.#streams.size === 0) this.#deadline = this.shared.monotonic() + GOODBYE_MS;
+    this.#session.close();
+  }
+
+  closeIdle(): void {
+    this.leave();
+  }
+
+  reset(): void {
+    if (this.#closed) return;
+    // Node itself ends the session when its socket is gone. Below TLS only while nothing says goodbye there: the shutdown
+    // that is under way would never be done with, nor given back (Node 24.21).
+    if (!this.socket.writableEnded) resetSocket(this.raw);
+    this.socket.destroy();
+  }
+
+  sweep(now: number): void {
+    for (const stream of this.#streams) stream.sweep(now);
+    if (this.shared.state.draining && this.#served) this.leave();
+    if (this.#streams.size > 0 || now < this.#deadline) return;
+    if (this.#leaving || !this.#served) this.reset();
+    else this.leave();
+  }
+
+  #onClose(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    if (!this.#session.destroyed) this.#session.destroy();
+    for (const stream of this.#streams) stream.onClosed();
+    this.shared.sweep.remove(this);
+    this.listener.forget(this);
+  }
+}
+
+/** Flag of a HEADERS frame. */
+const END_STREAM = 1;
+
+/** A new generation may have other limits; they hold for new connections, and for every head (client-stream.ts). */
+function describeSession({ limits }: Listener): ServerSessionOptions {
+  return {
+    // Crumbs of one cookie are fields of their own here.
+    maxHeaderListPairs: 2 * limits.headers + 16,
+    maxSessionInvalidFrames: 100,
+    maxSessionRejectedStreams: 100,
+    streamResetBurst: RESETS.burst,
+    streamResetRate: RESETS.perSecond,
+    // The reader refuses repeated ones; what an app repeats is its affair.
+    strictSingleValueFields: false,
+    settings: {
+      maxConcurrentStreams: STREAMS,
+      maxHeaderListSize: limits.headBytes,
+      enablePush: false,
+      enableConnectProtocol: false,
+    },
+  };
+}
