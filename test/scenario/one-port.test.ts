@@ -154,7 +154,7 @@ describe('a permissive port', () => {
     assert.match(await speak(sidecar, Buffer.from('16030100050000000000', 'hex')), /^(\x15|$)/);
     assert.match(await speak(sidecar, Buffer.from('802e0100020015000000', 'hex')), /^HTTP\/1\.1 400 /);
     assert.match(await speak(sidecar, 'SSH-2.0-OpenSSH_9.6\r\n\r\n'), /^HTTP\/1\.1 400 /);
-    assert.match(await speak(sidecar, 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), /^HTTP\/1\.1 505 /);
+    assert.match(await speak(sidecar, 'PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n'), /^HTTP\/1\.1 505 /);
     await until('their connections to be forgotten', async () => {
       const [listener] = (await sidecar.status())['listeners'] as { connections: number }[];
       return listener?.connections === 0;

@@ -58,6 +58,8 @@ export class ClientSession implements JudgedClient, Sweepable, OpenConnection {
     this.#deadline = shared.monotonic() + listener.limits.headTimeout;
     this.#session = loadHttp2().performServerHandshake(client.socket, describeSession(listener));
     this.#listen(this.#session);
+    // What is open is answered; there will be nothing else.
+    client.socket.once('end', () => this.leave());
     client.socket.once('close', () => this.#onClose());
     if (client.raw !== client.socket) client.raw.once('close', () => this.#onClose());
     shared.sweep.add(this);
