@@ -7,7 +7,8 @@ import type { Denial } from './verdict.ts';
 /** `application/grpc` and its message formats (`+proto`, `+json`). gRPC-Web is another protocol, of plain answers. */
 const GRPC = /^application\/grpc(?:$|[+;\s])/i;
 
-export const isGrpcType = (contentType: string | undefined): boolean => contentType !== undefined && GRPC.test(contentType);
+export const isGrpcType = (contentType: string | undefined): boolean =>
+  contentType !== undefined && GRPC.test(contentType);
 
 export const isGrpc = (headers: HeaderFields): boolean => isGrpcType(findSingle(headers, 'content-type'));
 

@@ -106,7 +106,9 @@ function createTls(apis: readonly ServedApi[], losers: ReadonlySet<ServedApi>): 
   return { mode: tls.mode, minVersion: tls.minVersion, certificates, clientTrusts, ...describeProtocol(protocol) };
 }
 
-function describeProtocol(protocol: ApiDraft['object']['spec']['protocol'] | undefined): Pick<ListenerTls, 'opaque' | 'http'> {
+function describeProtocol(
+  protocol: ApiDraft['object']['spec']['protocol'] | undefined,
+): Pick<ListenerTls, 'opaque' | 'http'> {
   if (protocol === 'TCP') return { opaque: true };
   return protocol === 'HTTP1' || protocol === 'HTTP2' ? { http: protocol } : {};
 }

@@ -202,7 +202,7 @@ describe('what is malformed is refused, the connection ends, and nothing reaches
     ['a NUL', 'GET /open HTTP/1.1\r\nHost: a\r\nX: \0\r\n\r\n', 400],
     ['an absolute target for another host', 'GET http://b/open HTTP/1.1\r\nHost: a\r\n\r\n', 400],
     ['CONNECT', 'CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n', 405],
-    ["HTTP/2 prior knowledge that is none", "PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n", 505],
+    ['HTTP/2 prior knowledge that is none', 'PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n', 505],
     ['an encoded slash', 'GET /open%2f..%2fclosed HTTP/1.1\r\nHost: a\r\n\r\n', 400],
     ['a fragment', 'GET /open#x HTTP/1.1\r\nHost: a\r\n\r\n', 400],
     ['_method in the query', 'POST /open?_method=DELETE HTTP/1.1\r\nHost: a\r\n\r\n', 400],

@@ -82,11 +82,13 @@ export class StreamAnswer implements AnswerWriter {
     this.#piece = Buffer.from(slice);
   }
 
-  flush(): void {
+  /** Nothing is lent: pieces are copies. */
+  flush(): boolean {
     this.#sendHead(this.#awaitsTrailers);
     const piece = this.#piece;
     this.#piece = undefined;
     if (piece !== undefined && this.#isOpen()) this.#stream.write(piece);
+    return false;
   }
 
   #isOpen(): boolean {
