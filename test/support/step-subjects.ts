@@ -80,22 +80,24 @@ export const robot = devices.issue({ subject: 'robot-7' });
 const stranger = createAuthority({ name: 'stranger' }).issue({ subject: 'robot-7' });
 export const ROBOT_SHA1 = robot.sha1;
 
-/** A token of the issuer that the policies know; `more` is JSON of further members, with a comma before it. */
+/** Signed by the key of the issuer that the policies know: JSON text, and what its header says. */
+export const sign = (claims: string, header: Readonly<Record<string, string | undefined>> = {}): Promise<string> =>
+  new CompactSign(Buffer.from(claims)).setProtectedHeader({ alg: 'ES256', kid: 'a', ...header }).sign(key.privateKey);
+
+/** A token of that issuer; `more` is JSON of further members, with a comma before it. */
 export function mint(more = '', header: Readonly<Record<string, string>> = {}): Promise<string> {
   const exp = Math.floor(Date.now() / 1000) + 3600;
-  const claims = `{"iss":"https://login.example.com","aud":"api://fleet","sub":"alice","exp":${exp}${more}}`;
-  return new CompactSign(Buffer.from(claims))
-    .setProtectedHeader({ alg: 'ES256', kid: 'a', ...header })
-    .sign(key.privateKey);
+  return sign(`{"iss":"https://login.example.com","aud":"api://fleet","sub":"alice","exp":${exp}${more}}`, header);
 }
 const token = await mint();
 const bearer = (text: string): Ask => headers(['Authorization', `Bearer ${text}`]);
 const JWT = { issuers: ['corp'], audiences: ['api://fleet'] };
-const ISSUER = made.tokenIssuer('corp', {
+/** The issuer, and its key. */
+export const ISSUER = made.tokenIssuer('corp', {
   issuer: 'https://login.example.com',
   keys: [{ kid: 'a', ...made.fromConfigMap('corp', 'key') }],
 });
-const ISSUER_KEY = made.configMap('corp', {
+export const ISSUER_KEY = made.configMap('corp', {
   key: JSON.stringify({ ...(await exportJWK(key.publicKey)), kid: 'a', alg: 'ES256' }),
 });
 
