@@ -324,6 +324,15 @@ export const ALERTS: readonly Alert[] = [
     action: 'Sidecars change when pods start anew: kubectl rollout restart -n {{ $labels.pod_namespace }} deployment.',
   },
   {
+    name: 'SallyportAllowanceEnded',
+    expr: 'max by (pod_namespace) (sallyport_controller_left_open_pods) > 0',
+    for: '15m',
+    severity: 'warning',
+    summary: '{{ $value }} pods of {{ $labels.pod_namespace }} leave ports open that no allowance grants any longer',
+    action:
+      'kubectl get events -n {{ $labels.pod_namespace }} names them (AllowanceEnded). Rules are written when a pod starts: take the annotation away and make the pods anew.',
+  },
+  {
     name: 'SallyportNoLeader',
     // A controller that is gone altogether has no series.
     expr: '(sum(sallyport_controller_leader) or vector(0)) == 0',

@@ -13,7 +13,7 @@ import type { Resources } from '../sources/source.ts';
 import { findAdmissionProblems } from './cluster-admission-findings.ts';
 import { findMeshProblems } from './cluster-mesh-findings.ts';
 import { findPodProblems } from './cluster-pod-findings.ts';
-import { findApiPortProblems, findServiceProblems } from './cluster-port-findings.ts';
+import { findApiPortProblems, findLeftOpenPorts, findServiceProblems } from './cluster-port-findings.ts';
 import { readPods, type Pod } from './cluster-pods.ts';
 import { findStatusProblems } from './cluster-status-findings.ts';
 import type { ClusterView, Raw } from './cluster-view.ts';
@@ -54,6 +54,7 @@ export async function analyzeCluster(
     ...findPodProblems(scene),
     ...findApiPortProblems(scene),
     ...findServiceProblems({ ...scene, services: view.services, clusterPolicies, now }),
+    ...findLeftOpenPorts({ ...scene, clusterPolicies, now }),
     ...findAdmissionProblems(view.admission, namespaces),
     ...findMeshProblems(view.meshBundles, namespaces, now),
     ...findStatusProblems(objects, known),

@@ -3,6 +3,7 @@ import type { ObjectOfKind, SallyportObject } from '../api/kinds/index.ts';
 import type { Violation } from '../api/violation.ts';
 import { findOpening, isInForce, listAllowances } from '../policy/allowances.ts';
 import { identify, matchLabels, type Labels } from '../policy/inventory.ts';
+import { describeLeftOpen, findLeftOpen, nameAnnotations } from '../controller/left-open.ts';
 import { isRecord } from '../kube/objects.ts';
 import { selectsPod, type PodScene } from './cluster-pod-findings.ts';
 import type { Pod } from './cluster-pods.ts';
@@ -60,6 +61,39 @@ export function findServiceProblems(scene: ServiceScene): readonly Violation[] {
       const place = { object: `Service ${namespace}/${name}`, field: `spec.ports[${index}].targetPort` };
       return [{ severity: 'warning', ...place, problem, fix } satisfies Violation];
     });
+  });
+}
+
+/** Pods of one owner come from one template, so what they leave open is said once. */
+export function findLeftOpenPorts({
+  pods,
+  namespaces,
+  clusterPolicies,
+  now,
+}: Pick<ServiceScene, 'pods' | 'namespaces' | 'clusterPolicies' | 'now'>): readonly Violation[] {
+  const found = pods.flatMap(pod => {
+    const labels = namespaces.get(pod.namespace);
+    // What is allowed cannot be told without the namespace's labels.
+    if (labels === undefined || pod.open === undefined) return [];
+    const allowances = clusterPolicies.flatMap(({ key, spec }) => listAllowances(key, spec, labels));
+    const left = findLeftOpen(pod, allowances, now);
+    return left === undefined ? [] : [{ pod, left }];
+  });
+  return [...Map.groupBy(found, ({ pod }) => pod.owner).values()].flatMap((own): readonly Violation[] => {
+    const [first] = own;
+    if (first === undefined) return [];
+    const { owner, ownerKind } = first.pod;
+    const annotation = nameAnnotations(first.left);
+    const who = ownerKind === 'Pod' ? 'it' : countPods(own.length);
+    const say = describeLeftOpen(first.left);
+    return [
+      {
+        ...{ severity: 'error', object: owner },
+        field: `${ownerKind === 'Pod' ? '' : 'spec.template.'}metadata.annotations`,
+        problem: `${who} ${own.length > 1 ? say.replace(/^leaves/, 'leave') : say}: rules are written when a pod starts`,
+        fix: `remove ${annotation} and make the pods anew, or give the allowance a later until in its ClusterAuthPolicy`,
+      },
+    ];
   });
 }
 

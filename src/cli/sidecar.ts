@@ -1,6 +1,7 @@
 /** `sallyport sidecar`: the data path, from a folder of manifests or in a pod of a cluster. */
 import { randomBytes } from 'node:crypto';
 import { resolve } from 'node:path';
+import { BOUNDS } from '../material/protocol.ts';
 import { createFetcher } from '../outbound/fetcher.ts';
 import type { Generation } from '../proxy/generation.ts';
 import { createProxy } from '../proxy/proxy.ts';
@@ -69,7 +70,13 @@ async function serve(values: SidecarValues, io: Io, signal: AbortSignal): Promis
   });
   const feed = await openFeed({
     ...{ values, io, log, metrics, clock: Date.now, random: Math.random },
-    enforced: () => ({ ...assembly.enforced(), appExposed: proxy.exposedPorts(), wouldDeny: wouldDeny.counts() }),
+    enforced: () => ({
+      ...assembly.enforced(),
+      appExposed: proxy.exposedPorts(),
+      // A scan of all ports is not worth an Event for each.
+      closedPorts: proxy.closedPorts().slice(0, BOUNDS.closedPorts),
+      wouldDeny: wouldDeny.counts(),
+    }),
   });
   const keyStore = await openKeyStore(values, io, log);
   const assembly = createAssembly({

@@ -116,5 +116,7 @@ export const showState = (uid: string, version: string, state: EnforcedState, he
   issuers: state.issuers,
   certificates: state.certificates,
   appExposed: state.appExposed,
+  // Another replica may be older.
+  closedPorts: state.closedPorts ?? [],
   wouldDeny: state.wouldDeny,
 });

@@ -32,19 +32,32 @@ export interface EventsOptions {
 }
 
 const MOST_IN_FLIGHT = 16;
+const MOST_WAITING = 1000;
 const MOST_REMEMBERED = 10_000;
 const NOTE_LENGTH = 1024;
 
 export function createEvents({ client, instance, log, clock }: EventsOptions): Events {
   const told = new Set<string>();
+  const waiting: (() => Promise<void>)[] = [];
   let inFlight = 0;
+
+  function makeNext(): void {
+    while (inFlight < MOST_IN_FLIGHT) {
+      const make = waiting.shift();
+      if (make === undefined) return;
+      inFlight += 1;
+      void make().finally(() => {
+        inFlight -= 1;
+        makeNext();
+      });
+    }
+  }
 
   async function create(name: string, subject: EventSubject, rest: Readonly<Record<string, string>>): Promise<void> {
     const { namespace, apiVersion, kind, uid } = subject;
     // Events of cluster-scoped objects stand in `default`.
     const at = namespace === '' ? 'default' : namespace;
     const regarding = { apiVersion, kind, name: subject.name, uid, ...(namespace === '' ? {} : { namespace }) };
-    inFlight += 1;
     try {
       await createObject(
         client,
@@ -65,8 +78,6 @@ export function createEvents({ client, instance, log, clock }: EventsOptions): E
       if (error instanceof KubeError && error.status === 409) return;
       told.delete(name);
       log.debug({ problem: error instanceof Error ? error.message : 'failed' }, 'cannot make an event');
-    } finally {
-      inFlight -= 1;
     }
   }
 
@@ -77,10 +88,12 @@ export function createEvents({ client, instance, log, clock }: EventsOptions): E
         .digest('hex')
         .slice(0, 16);
       const name = `${subject.name.slice(0, 200)}.${digest}`;
-      if (told.has(name) || inFlight >= MOST_IN_FLIGHT) return;
+      // What does not fit is told again in a later round.
+      if (told.has(name) || waiting.length >= MOST_WAITING) return;
       if (told.size >= MOST_REMEMBERED) told.clear();
       told.add(name);
-      void create(name, subject, { type, reason, action: reason, note: cut(note, NOTE_LENGTH) });
+      waiting.push(() => create(name, subject, { type, reason, action: reason, note: cut(note, NOTE_LENGTH) }));
+      makeNext();
     },
   };
 }

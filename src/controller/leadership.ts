@@ -70,7 +70,7 @@ export function createLeadership(options: LeadershipOptions): Leadership {
     },
   });
   const events = createEvents({ client, instance: podName, log, clock });
-  const reporter = createReporter({ model, events, metrics, image: controller.image });
+  const reporter = createReporter({ model, events, metrics, image: controller.image, clock });
   const writer = createStatusWriter({
     ...{ client, log, metrics, clock, random },
     find: id => model.objects.find(id),
@@ -89,7 +89,7 @@ export function createLeadership(options: LeadershipOptions): Leadership {
       writer.want(object, status);
     },
     onFault: (at, error) => complain(error, at, 'cannot judge'),
-    onRound: () => reporter.round(),
+    onRound: states => reporter.round(states),
     ...(timings.settleMs === undefined ? {} : { settleMs: timings.settleMs }),
   });
   const allowances =
@@ -142,6 +142,7 @@ export function createLeadership(options: LeadershipOptions): Leadership {
     sweep() {
       replicas.sweep();
       allowances?.refresh();
+      if (leads() && knowledge.isSynced()) reporter.lookAtAllowances();
       grants.refresh();
       gate.settleAll();
     },

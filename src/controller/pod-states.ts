@@ -13,6 +13,7 @@ export interface PodState {
   readonly issuers: EnforcedState['issuers'];
   readonly certificates: EnforcedState['certificates'];
   readonly appExposed: EnforcedState['appExposed'];
+  readonly closedPorts: readonly number[];
   readonly wouldDeny: EnforcedState['wouldDeny'];
 }
 

@@ -1,5 +1,5 @@
 /** What the controller keeps of a pod: a few hundred bytes of the tens of thousands that the API server sends. */
-import { SIDECAR_CONTAINER } from '../api/names.ts';
+import { INIT_CONTAINER, PORTS, SIDECAR_CONTAINER } from '../api/names.ts';
 import { isRecord, type KubeMetadata, type KubeObject } from '../kube/objects.ts';
 import type { Labels } from '../policy/inventory.ts';
 
@@ -29,6 +29,13 @@ export interface PodFacts extends KubeObject {
   readonly sidecar: SidecarFact;
   /** Image of the sidecar; empty without one. */
   readonly image: string;
+  /** Ports that its init container left open when the pod was made, by an allowance of then; absent: none. */
+  readonly open?: OpenPorts;
+}
+
+export interface OpenPorts {
+  readonly tcp: readonly number[];
+  readonly udp: readonly number[];
 }
 
 const list = (value: unknown): readonly Record<string, unknown>[] =>
@@ -58,7 +65,23 @@ export function readPod(pod: KubeObject, verify: VerifySidecar): PodFacts {
     hostNetwork: spec['hostNetwork'] === true,
     sidecar: verify(pod),
     image: text(sidecar?.['image']),
+    ...readOpenPorts(list(spec['initContainers']).find(container => container['name'] === INIT_CONTAINER)),
   };
+}
+
+/** As the injector wrote them; admission policies keep its arguments as they are. */
+function readOpenPorts(init: Readonly<Record<string, unknown>> | undefined): { readonly open?: OpenPorts } {
+  const args: readonly unknown[] = Array.isArray(init?.['args']) ? init['args'] : [];
+  const read = (flag: string): readonly number[] => {
+    const value = args[args.indexOf(flag) + 1];
+    if (!args.includes(flag) || typeof value !== 'string') return [];
+    return value
+      .split(',')
+      .map(Number)
+      .filter(port => Number.isInteger(port) && port !== PORTS.health);
+  };
+  const [tcp, udp] = [read('--exclude-ports'), read('--udp-ports')];
+  return tcp.length + udp.length === 0 ? {} : { open: { tcp, udp } };
 }
 
 function readPorts(containers: readonly Record<string, unknown>[]): Readonly<Record<string, number>> {

@@ -49,13 +49,13 @@ function readAcknowledge(value: Readonly<Record<string, unknown>>): Acknowledge 
   const gone = readList(value['gone'], readText, BOUNDS.objectsInAcknowledgement);
   const issuers = readList(value['issuers'], readIssuer);
   const certificates = readList(value['certificates'], readCertificate);
-  const appExposed = readList(value['appExposed'], port => (isCount(port) && port < 65_536 ? port : undefined));
+  const appExposed = readList(value['appExposed'], readPort);
+  const closedPorts = readList(value['closedPorts'] ?? [], readPort)?.slice(0, BOUNDS.closedPorts);
   const wouldDeny = readList(value['wouldDeny'], readWouldDeny);
   if (!isText(hash, 128) || typeof full !== 'boolean' || objects === undefined || gone === undefined) return undefined;
-  if (issuers === undefined || certificates === undefined || appExposed === undefined || wouldDeny === undefined) {
-    return undefined;
-  }
-  return { type: 'acknowledge', hash, full, objects, gone, issuers, certificates, appExposed, wouldDeny };
+  if (issuers === undefined || certificates === undefined || appExposed === undefined) return undefined;
+  if (closedPorts === undefined || wouldDeny === undefined) return undefined;
+  return { type: 'acknowledge', hash, full, objects, gone, issuers, certificates, appExposed, closedPorts, wouldDeny };
 }
 
 /** Undefined when it is no list, is too long, or holds one item that is wrong. */
@@ -74,6 +74,7 @@ function readList<T>(
   return items;
 }
 
+const readPort = (value: unknown): number | undefined => (isCount(value) && value < 65_536 ? value : undefined);
 const readText = (value: unknown): string | undefined => (isText(value) ? value : undefined);
 
 const STATES: readonly AcknowledgedObject['state'][] = ['InForce', 'Kept', 'Unsupported', 'Refused'];

@@ -1,19 +1,24 @@
 /** What people and their monitoring are told besides status: Events, and numbers. */
 import { API_VERSION } from '../api/object.ts';
 import type { Metrics } from '../telemetry/telemetry.ts';
+import { allowancesOf } from './allowance-keeper.ts';
 import type { Events } from './events.ts';
+import { describeLeftOpen, findLeftOpen, nameAnnotations, type LeftOpen } from './left-open.ts';
 import type { MeshCa } from './mesh-ca.ts';
 import type { Model } from './model.ts';
 import { readCertificate, type NamedData } from './named-data.ts';
 import type { WantedStatus } from './namespace-status.ts';
 import type { KnownObject } from './objects.ts';
+import type { PodStates } from './pod-states.ts';
 import type { PodFacts } from './pods.ts';
 
 export interface Reporter {
   /** An object was judged; a change for the worse is an Event. */
   judged(object: KnownObject, status: WantedStatus): void;
-  /** Every namespace that changed was judged: pods without a sidecar are named. */
-  round(): void;
+  /** Every namespace that changed was judged: pods are named that have no sidecar, or something that people must know. */
+  round(states: PodStates): void;
+  /** Time alone has made something wrong: allowances that ended. */
+  lookAtAllowances(): void;
   refresh(now: { readonly streams: number; readonly data: NamedData; readonly meshCa: MeshCa | undefined }): void;
 }
 
@@ -23,11 +28,13 @@ export interface ReporterOptions {
   readonly metrics: Metrics;
   /** Of sidecars that are injected now. */
   readonly image: string;
+  /** Milliseconds. */
+  readonly clock: () => number;
 }
 
 const TOLD = ['Accepted', 'ResolvedRefs'] as const;
 
-export function createReporter({ model, events, metrics, image }: ReporterOptions): Reporter {
+export function createReporter({ model, events, metrics, image, clock }: ReporterOptions): Reporter {
   const counted = new Set<string>();
 
   /** Namespaces that were counted once are counted on, so that their last number is not the last word. */
@@ -36,6 +43,33 @@ export function createReporter({ model, events, metrics, image }: ReporterOption
       counted.add(namespace);
       // `namespace` would be overwritten by that of the pod that is scraped.
       metrics.gauge(name, pods(namespace), { pod_namespace: namespace });
+    }
+  }
+
+  /** Of pods that are there: what was said of one that has gone counts no longer. */
+  function tellClosedPorts(states: PodStates): void {
+    for (const namespace of model.population.optedIn()) {
+      for (const pod of model.population.podsOf(namespace)) {
+        for (const port of states.get(pod.uid)?.closedPorts ?? []) {
+          events.tell(
+            { apiVersion: 'v1', kind: 'Pod', ...pick(pod) },
+            'Warning',
+            'NoApi',
+            `connections to port ${port} are reset: no Api selects this pod at that port; write one, or let a ClusterAuthPolicy open it by an allowance`,
+          );
+        }
+      }
+    }
+  }
+
+  function forEachLeftOpen(act: (pod: PodFacts, left: LeftOpen) => void): void {
+    for (const namespace of model.population.optedIn()) {
+      const pods = model.population.podsOf(namespace).filter(({ open }) => open !== undefined);
+      const allowances = pods.length === 0 ? [] : allowancesOf(model, namespace);
+      for (const pod of pods) {
+        const left = findLeftOpen(pod, allowances, clock());
+        if (left !== undefined) act(pod, left);
+      }
     }
   }
 
@@ -49,7 +83,8 @@ export function createReporter({ model, events, metrics, image }: ReporterOption
         events.tell(subjectOf(object), 'Warning', finding.reason, finding.message);
       }
     },
-    round() {
+    round(states) {
+      tellClosedPorts(states);
       for (const namespace of model.population.labelled()) {
         for (const pod of model.population.podsOf(namespace).filter(isUnprotected)) {
           events.tell(
@@ -60,6 +95,16 @@ export function createReporter({ model, events, metrics, image }: ReporterOption
           );
         }
       }
+    },
+    lookAtAllowances() {
+      forEachLeftOpen((pod, left) =>
+        events.tell(
+          { apiVersion: 'v1', kind: 'Pod', ...pick(pod) },
+          'Warning',
+          'AllowanceEnded',
+          `${describeLeftOpen(left)}: the rules of a pod are written when it starts; make it anew without the annotation ${nameAnnotations(left)}`,
+        ),
+      );
     },
     refresh({ streams, data, meshCa }) {
       const optedIn = model.population.optedIn();
@@ -72,6 +117,9 @@ export function createReporter({ model, events, metrics, image }: ReporterOption
         count(pod => isOutdated(pod, image)),
         optedIn,
       );
+      const leftOpen = new Map<string, number>();
+      forEachLeftOpen(({ namespace }) => leftOpen.set(namespace, (leftOpen.get(namespace) ?? 0) + 1));
+      countIn('sallyport_controller_left_open_pods', namespace => leftOpen.get(namespace) ?? 0, optedIn);
       countObjects(model.objects.all(), metrics);
       showExpiries(model.objects.all(), data, metrics);
       const mesh = meshCa === undefined ? undefined : meshCa.signing.notAfter;

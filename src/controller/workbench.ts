@@ -28,7 +28,7 @@ export interface WorkbenchOptions {
   /** A namespace could not be judged: a fault of ours, which must not stop the others. */
   readonly onFault: (namespace: string, error: unknown) => void;
   /** After each round. */
-  readonly onRound: () => void;
+  readonly onRound: (states: StatusContext['states']) => void;
   /** Between the first mark and the look; default 300 ms. */
   readonly settleMs?: number;
 }
@@ -70,7 +70,7 @@ export function createWorkbench(options: WorkbenchOptions): Workbench {
       await new Promise(resolve => setTimeout(resolve, BREATH_MS));
     }
     if (isStarted()) attempt('', judgeCluster);
-    options.onRound();
+    options.onRound(context.states);
   }
 
   const isStarted = (): boolean => started;

@@ -50,9 +50,10 @@ function split(whole: Acknowledge): readonly Acknowledge[] {
 
 /** What the other side holds after such a line; `state` is what it held before. */
 export function applyAcknowledgement(state: EnforcedState | undefined, line: Acknowledge): EnforcedState {
-  const { full, gone, objects, hash, issuers, certificates, appExposed, wouldDeny } = line;
+  const { full, gone, objects, hash, issuers, certificates, appExposed, closedPorts, wouldDeny } = line;
   const known = new Map(full ? [] : (state?.objects ?? []).map(object => [identifyAcknowledged(object), object]));
   for (const id of gone) known.delete(id);
   for (const object of objects) known.set(identifyAcknowledged(object), object);
-  return { hash, objects: [...known.values()], issuers, certificates, appExposed, wouldDeny };
+  const now = { hash, objects: [...known.values()], issuers, certificates, appExposed, wouldDeny };
+  return closedPorts === undefined ? now : { ...now, closedPorts };
 }

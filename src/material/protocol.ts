@@ -25,6 +25,8 @@ export const BOUNDS = {
   /** Bytes of one line to the controller: acknowledgements of more objects come in several lines. */
   toController: 1024 * 1024,
   objectsInAcknowledgement: 1000,
+  /** Each is one Event of the pod. */
+  closedPorts: 8,
   /** Bytes of a body of /v1/certificate. */
   certificateRequest: 16 * 1024,
   /** Characters of `problem`. */
@@ -59,6 +61,11 @@ export interface Acknowledge {
   readonly certificates: readonly CertificateState[];
   /** Ports of the app that listen on more than loopback in explicit mode. */
   readonly appExposed: readonly number[];
+  /**
+   * Ports without an Api that somebody dialled and that are reset, the first of them. Absent: none, or a sidecar that does
+   * not tell.
+   */
+  readonly closedPorts?: readonly number[];
   /** What Audit policies would have denied since the process started, by `AuthPolicy shop/fleet`. */
   readonly wouldDeny: readonly { readonly policy: string; readonly count: number }[];
 }

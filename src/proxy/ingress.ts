@@ -31,6 +31,8 @@ export interface Ingress {
   addresses(): readonly AddressInfo[];
   /** Ports on which the app can be reached past the sidecar (AppExposed); empty where nothing can come past. */
   exposedPorts(): readonly number[];
+  /** Ports that were dialled and that no Api has now; empty where nobody can dial any. */
+  closedPorts(): readonly number[];
   /** Members for status. */
   status(): Readonly<Record<string, unknown>>;
 }
@@ -80,6 +82,7 @@ export function createFixedIngress(addresses: readonly ListenAddress[], shared: 
     },
     addresses: () => entries.flatMap(({ socket }) => socket.address ?? []),
     exposedPorts: () => [],
+    closedPorts: () => [],
     status: () => ({ listeners: entries.map(({ socket, listener }) => describeListener(listener, socket.address)) }),
   };
 }

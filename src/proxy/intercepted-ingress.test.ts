@@ -121,6 +121,7 @@ describe('an intercepted connection', () => {
       const ports = world.proxy.status()['refusedPorts'] as readonly { port: number; refused: number }[];
       assert.equal(ports.length, 256);
       assert.deepEqual(ports[6], { port: 7, refused: 2 });
+      assert.deepEqual(world.proxy.closedPorts().slice(0, 3), [1, 2, 3]);
     }));
 
   test('before a policy is loaded is answered 503, at 256 ports at most', () =>

@@ -55,6 +55,8 @@ export function createInterceptedIngress({ port: proxyPort, openDestinations }: 
       for (const listener of ports.all.values()) listener.stop();
     },
     exposedPorts: () => [],
+    closedPorts: () =>
+      allowed.opening() === undefined ? refused.withoutApi().filter(port => ports.find(port) === undefined) : [],
     addresses: () => (socket.address === undefined ? [] : [socket.address]),
     status: () => ({
       interception: 'transparent',

@@ -123,6 +123,7 @@ export function createPodIngress(
     },
     addresses,
     exposedPorts: () => exposed.ports(),
+    closedPorts: () => [],
     status: () => ({
       interception: 'explicit',
       listeners: [...places.values()].map(({ port, socket }) => {

@@ -39,6 +39,8 @@ export interface Proxy {
   readonly healthAddress: AddressInfo | undefined;
   /** Ports on which the app can be reached past the sidecar (AppExposed): explicit interception only. */
   exposedPorts(): readonly number[];
+  /** Ports without an Api that were dialled and are reset: transparent interception only. */
+  closedPorts(): readonly number[];
 }
 
 /** A replayed probe takes as long as the app does, up to the probe's own timeout. */
@@ -154,6 +156,7 @@ export function createProxy(deps: ProxyDeps): Proxy {
     status,
     addresses: () => ingress.addresses(),
     exposedPorts: () => ingress.exposedPorts(),
+    closedPorts: () => ingress.closedPorts(),
     get healthAddress() {
       const address = health.server.address();
       return typeof address === 'object' && address !== null ? address : undefined;

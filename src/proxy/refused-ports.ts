@@ -9,6 +9,8 @@ export interface RefusedPorts {
   refuse(socket: Socket, why: RefusedWhy, port?: number): void;
   /** For status: the ports that were dialled, and how often, the first 256 of them. */
   list(): readonly { readonly port: number; readonly refused: number }[];
+  /** Those without an Api when they were dialled, in the order of their first dial, as many as `list` has. */
+  withoutApi(): readonly number[];
 }
 
 /** A scan of all ports must not fill the log, nor memory. */
@@ -24,6 +26,7 @@ const SENTENCES: ReadonlyMap<RefusedWhy, string> = new Map<RefusedWhy, string>([
 export function createRefusedPorts(log: Log, refusals: Refusals): RefusedPorts {
   const ports = new Map<number, { refused: number }>();
   const told = new Set<string>();
+  const withoutApi = new Set<number>();
   const tell = (why: RefusedWhy, port: number | undefined): void => {
     const key = `${why} ${port ?? ''}`;
     if (told.size >= MOST_PORTS || told.has(key)) return;
@@ -39,10 +42,12 @@ export function createRefusedPorts(log: Log, refusals: Refusals): RefusedPorts {
       resetSocket(socket);
       tell(why, port);
       if (port === undefined) return;
+      if (why === 'NoApi' && withoutApi.size < MOST_PORTS) withoutApi.add(port);
       const known = ports.get(port);
       if (known !== undefined) known.refused++;
       else if (ports.size < MOST_PORTS) ports.set(port, { refused: 1 });
     },
+    withoutApi: () => [...withoutApi],
     list: () => [...ports].map(([port, { refused }]) => ({ port, refused })).sort((a, b) => a.port - b.port),
   };
 }

@@ -102,6 +102,10 @@ export const CATALOGUE: ReadonlyMap<string, MetricDefinition> = new Map([
     'sallyport_controller_outdated_sidecars',
     gauge('Live pods whose sidecar has another image than is injected now', 'pod_namespace'),
   ],
+  [
+    'sallyport_controller_left_open_pods',
+    gauge('Live pods that leave ports open which no allowance grants any longer', 'pod_namespace'),
+  ],
   ['sallyport_controller_unresolved_references', gauge('Objects that name what does not exist or may not be used')],
   ['sallyport_controller_unaccepted_objects', gauge('Objects that are invalid, in conflict or without their target')],
   ['sallyport_log_lines_dropped_total', counter('Log lines given up because standard output was not read')],

@@ -63,6 +63,8 @@ const FOUND: Readonly<Record<string, RegExp>> = {
   'an allowance that ends soon':
     /^ClusterAuthPolicy allowing: spec\.allowances\[1\]\.until: warning: ends at \S+Z, be ready/m,
   'an allowance that ended': /^ClusterAuthPolicy allowing: spec\.allowances\[2\]\.until: warning: ended at/m,
+  'a pod that leaves a port open past the end of its allowance':
+    /^Pod shop\/open-1: metadata\.annotations: it leaves UDP 54 open, whose allowance ended \S+Z: rules are written when a pod starts, remove sallyport\.dev\/exclude-udp-ports and make the pods anew/m,
   'a Service that leads to no Api':
     /^Service shop\/debug: spec\.ports\[0\]\.targetPort: warning: leads to port 6060 of 1 pod where no Api listens, so connections are reset/m,
   'a webhook that lets pods through while nobody answers':
@@ -123,7 +125,7 @@ describe('check --cluster on a real API server', { skip: skipWithout('control-pl
 
     test('exits 1 and counts', () => {
       assert.equal(report.code, 1);
-      assert.match(report.stderr, /^\d+ objects checked: 8 errors, \d+ warnings; 1 case of 1 test: 1 failed$/m);
+      assert.match(report.stderr, /^\d+ objects checked: 9 errors, \d+ warnings; 1 case of 1 test: 1 failed$/m);
     });
 
     test('prints JSON and JUnit', async () => {

@@ -93,6 +93,72 @@ describe('the controller on a real API server', { skip: skipWithout('control-pla
     await shows('authpolicy', 'p', 'Enforced', /0\/0 pods/);
   });
 
+  interface Told {
+    readonly reason: string;
+    readonly regarding: { readonly name: string };
+    readonly note: string;
+  }
+  const eventsOf = async (reason: string): Promise<readonly Told[]> => {
+    const { items } = await scene.client.request<{ readonly items: readonly Told[] }>(
+      'GET',
+      '/apis/events.k8s.io/v1/namespaces/shop/events',
+    );
+    return items.filter(one => one.reason === reason);
+  };
+
+  test('ports without an Api that somebody dialled are one Event each of their pod, however often that is said', async () => {
+    const pod = await scene.createPod('shop', 'dialled', { labels: { app: 'dialled' } });
+    const sidecar = await scene.connect(running, pod);
+    await sidecar.material('the first material');
+    sidecar.acknowledge([], { closedPorts: [9090] });
+    await until('the first Event', async () => (await eventsOf('NoApi')).length === 1);
+    sidecar.acknowledge([], { closedPorts: [9090, 6060] });
+    const told = await until('the second Event', async () => {
+      const events = await eventsOf('NoApi');
+      return events.length === 2 && events;
+    });
+    assert.deepEqual(told.map(({ regarding, note }) => `${regarding.name}: ${note.split(':')[0]}`).sort(), [
+      'dialled: connections to port 6060 are reset',
+      'dialled: connections to port 9090 are reset',
+    ]);
+    // Nothing new is said: nothing new is told.
+    sidecar.acknowledge([], { closedPorts: [9090, 6060], wouldDeny: [{ policy: 'AuthPolicy shop/p', count: 1 }] });
+    await scene.createPod('shop', 'another', { sidecar: false });
+    await until('another round', async () =>
+      (await eventsOf('NoSidecar')).some(({ regarding }) => regarding.name === 'another'),
+    );
+    assert.equal((await eventsOf('NoApi')).length, 2);
+    await sidecar.stop();
+    for (const name of ['another', 'dialled']) {
+      await scene.cluster.kubectl(['delete', 'pod', name, '-n', 'shop', '--force']);
+    }
+  });
+
+  test('a pod that leaves a port open past the end of its allowance is named, and counted', async () => {
+    const ends = new Date(Date.now() + 4000).toISOString().replace(/\.\d+Z$/, 'Z');
+    await scene.cluster.apply(`${HEAD}kind: ClusterAuthPolicy
+metadata: {name: exception}
+spec: {allowances: [{excludePorts: [9090], until: ${ends}}]}
+`);
+    await until('the allowance', () =>
+      running.controller.model.objectsOfCluster().some(({ metadata }) => metadata.name === 'exception'),
+    );
+    await scene.createPod('shop', 'open', { labels: { app: 'open' }, open: ['15191,9090'] });
+    const [told] = await until('the Event', async () => {
+      const events = await eventsOf('AllowanceEnded');
+      return events.length > 0 && events;
+    });
+    assert.ok(Date.now() >= Date.parse(ends));
+    assert.equal(
+      `${told?.regarding.name ?? ''} ${told?.note ?? ''}`,
+      `open leaves TCP 9090 open, whose allowance ended ${new Date(ends).toISOString()}: the rules of a pod are written when it starts; make it anew without the annotation sallyport.dev/exclude-ports`,
+    );
+    running.controller.refreshMetrics();
+    assert.match(await running.telemetry.exposition(), /sallyport_controller_left_open_pods\{pod_namespace="shop"\} 1/);
+    await scene.cluster.kubectl(['delete', 'clusterauthpolicy', 'exception']);
+    await scene.cluster.kubectl(['delete', 'pod', 'open', '-n', 'shop', '--force']);
+  });
+
   test('grants appear with the label, are mended, and go with it', async () => {
     await scene.cluster.createNamespace('granted', { 'sallyport.dev/inject': 'enabled' });
     const exists = async (what: string): Promise<boolean> =>

@@ -75,6 +75,7 @@ export const makeState = (
     issuers: [],
     certificates: [],
     appExposed: [],
+    closedPorts: [],
     wouldDeny: [],
     ...more,
   },

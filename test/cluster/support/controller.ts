@@ -20,8 +20,9 @@ import {
 } from '../../../src/material/protocol.ts';
 import { createTelemetry, type RunningTelemetry } from '../../../src/telemetry/create-telemetry.ts';
 import { SILENT } from '../../../src/telemetry/telemetry.ts';
-import { CONTROLLER_AUDIENCE, CONTROLLER_SERVICE, PROGRAM } from '../../../src/api/names.ts';
+import { CONTROLLER_AUDIENCE, CONTROLLER_SERVICE, INIT_CONTAINER, PROGRAM } from '../../../src/api/names.ts';
 import { findControllerUrl } from '../../../src/injector/configuration.ts';
+import { INIT_PREFIX } from '../../../src/injector/containers.ts';
 import { until } from '../../support/until.ts';
 import { openControlPlane, type ControlPlane } from './control-plane.ts';
 
@@ -69,6 +70,8 @@ export interface PodOptions {
   readonly sidecar?: boolean;
   readonly image?: string;
   readonly serviceAccount?: string;
+  /** What its init container leaves open: arguments after INIT_PREFIX. */
+  readonly open?: readonly string[];
   /** Default: the cluster’s, which says of each pod that there is no node for it. */
   readonly scheduler?: string;
 }
@@ -205,9 +208,14 @@ export async function openControllerScene(): Promise<ControllerScene> {
         image = IMAGE,
         serviceAccount = 'default',
         scheduler,
+        open,
       } = options;
       const args = ['sidecar', '--controller', findControllerUrl(SYSTEM)];
       const ours = { name: 'sallyport', image, restartPolicy: 'Always', command: [PROGRAM], args };
+      const init =
+        open === undefined
+          ? []
+          : [{ name: INIT_CONTAINER, image, command: [PROGRAM], args: [...INIT_PREFIX, ...open] }];
       const pod = {
         apiVersion: 'v1',
         kind: 'Pod',
@@ -216,7 +224,7 @@ export async function openControllerScene(): Promise<ControllerScene> {
           serviceAccountName: serviceAccount,
           ...(scheduler === undefined ? {} : { schedulerName: scheduler }),
           containers: [{ name: 'app', image: 'localhost/app:1' }],
-          ...(sidecar ? { initContainers: [ours] } : {}),
+          ...(sidecar ? { initContainers: [...init, ours] } : {}),
         },
       };
       return client.request<KubeObject>('POST', `/api/v1/namespaces/${namespace}/pods`, { body: pod });

@@ -24,9 +24,15 @@ const SIDECAR = {
   restartPolicy: 'Always',
 };
 
-export const protectedPod = (name: string, app: string, namespace = 'shop'): Manifest => ({
+/** Made while UDP 54 was allowed. */
+const OPENED = {
+  ...{ name: 'sallyport-init', image: 'example.com/sallyport:1.4.0', command: ['sallyport'] },
+  args: ['init', '--exclude-ports', '15191', '--udp-ports', '54'],
+};
+
+export const protectedPod = (name: string, app: string, namespace = 'shop', init: readonly Spec[] = []): Manifest => ({
   ...{ apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace, labels: { app } } },
-  spec: { initContainers: [SIDECAR], containers: [CONTAINER] },
+  spec: { initContainers: [...init, SIDECAR], containers: [CONTAINER] },
 });
 
 export const deployment = (name: string, namespace: string, template: Spec = {}): Manifest => ({
@@ -128,6 +134,7 @@ export function describeTrouble({ now }: TroubledOptions): readonly Manifest[] {
     }),
     protectedPod('fleet-1', 'fleet'),
     protectedPod('late-1', 'late'),
+    protectedPod('open-1', 'none', 'shop', [OPENED]),
     {
       ...{ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'fake', namespace: 'shop' } },
       spec: { containers: [{ name: 'sallyport', image: 'localhost/none:1' }] },
