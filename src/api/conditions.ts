@@ -94,7 +94,15 @@ export const STATUS_OF: Readonly<Record<KindName, Readonly<Record<string, Status
         sha1: { type: 'string', description: 'SHA-1 of the certificate, upper-case hex; absent for managed.' },
         sha256: { type: 'string', description: 'SHA-256, upper-case hex; for managed that of the mesh CA.' },
         spiffeId: { type: 'string', description: 'For managed: the SPIFFE id, since certificates change daily.' },
-        notAfter: { type: 'date-time', description: 'When it ends.' },
+        notAfter: {
+          type: 'date-time',
+          description:
+            'When it ends. For managed: the first end among the certificates that pods have now, to the hour; each is renewed from a third of its life on, without anybody’s doing. Absent while no pod has one.',
+        },
+        caNotAfter: {
+          type: 'date-time',
+          description: 'For managed: when the mesh CA ends; the next one is made and published long before.',
+        },
       },
     },
   },

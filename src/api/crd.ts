@@ -204,7 +204,11 @@ const COLUMNS: Readonly<Record<KindName, readonly Column[]>> = {
   ],
   BackendCredential: [
     // Not as a date: kubectl prints the time since then, and of what is still to come "<invalid>".
-    field('Expires', '.status.certificate.notAfter', 'When the certificate ends.'),
+    field(
+      'Expires',
+      '.status.certificate.notAfter',
+      'When the certificate ends; for managed the first of those that pods have, which they renew themselves.',
+    ),
     ACCEPTED,
     WHY,
     REFERENCES,

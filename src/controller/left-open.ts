@@ -46,6 +46,8 @@ export function nameAnnotations({ ports }: LeftOpen): string {
 /** `leaves TCP 9090 open, whose allowance ended 2027-01-31T00:00:00.000Z`. */
 export function describeLeftOpen({ ports, endedAt }: LeftOpen): string {
   const why =
-    endedAt === undefined ? 'which no allowance grants any longer' : `whose allowance ended ${new Date(endedAt).toISOString()}`;
+    endedAt === undefined
+      ? 'which no allowance grants any longer'
+      : `whose allowance ended ${new Date(endedAt).toISOString()}`;
   return `leaves ${ports.join(', ')} open, ${why}`;
 }

@@ -403,9 +403,16 @@ metadata: {name: mesh}
 spec: {meshCertificate: {managed: {}}}
 ---
 ${policy('{backend: {credential: mesh}}')}`);
-    const { statuses } = evaluate(objects, { pods: [makePod('a'), makePod('b', { serviceAccount: 'batch' })] });
-    assert.deepEqual(statuses.get('BackendCredential shop/mesh')?.fields, {
-      certificate: { spiffeId: 'spiffe://cluster.local/ns/shop/sa/batch spiffe://cluster.local/ns/shop/sa/fleet' },
+    const pods = [makePod('a'), makePod('b', { serviceAccount: 'batch' })];
+    const spiffeId = 'spiffe://cluster.local/ns/shop/sa/batch spiffe://cluster.local/ns/shop/sa/fleet';
+    const show = (states: PodStates): unknown =>
+      evaluate(objects, { pods, states }).statuses.get('BackendCredential shop/mesh')?.fields;
+    assert.deepEqual(show(new Map()), { certificate: { spiffeId } });
+    // The first of their certificates that ends, to the hour: what is written must not move with each renewal.
+    const states = pods.map((pod, index) => {
+      const notAfter = Date.parse(`2027-01-0${index + 3}T10:42:17Z`);
+      return makeState(pod, [], { certificates: [{ credential: 'shop/mesh', notAfter, sha256: 'AB' }] });
     });
+    assert.deepEqual(show(new Map(states)), { certificate: { spiffeId, notAfter: '2027-01-03T10:00:00Z' } });
   });
 });

@@ -200,7 +200,10 @@ function describeByKind(object: KnownObject, { facts, context, users }: Scene): 
       return judgeIssuer(key, users.get(id) ?? [], states);
     case 'BackendCredential':
       if (parsed?.kind !== 'BackendCredential') return { findings: [], fields: {} };
-      return { findings: [], fields: describeCredential(parsed, users.get(id) ?? [], facts.input.data, mesh) };
+      return {
+        findings: [],
+        fields: describeCredential(parsed, users.get(id) ?? [], { data: facts.input.data, mesh, states }),
+      };
     case 'ClientTrust':
     case 'DeviceAuthService':
     case 'Subscription':

@@ -53,22 +53,39 @@ export interface MeshFacts {
   readonly ca?: CertificateFacts;
 }
 
+export interface CredentialContext {
+  readonly data: NamedData;
+  readonly mesh: MeshFacts;
+  readonly states: PodStates;
+}
+
 const MOST_IDENTITIES = 8;
+const HOUR_MS = 3_600_000;
 
 /** status.certificate of a BackendCredential; nothing for sorts without a certificate, or files, which only pods see. */
 export function describeCredential(
-  { meta, spec }: ObjectOfKind<'BackendCredential'>,
+  { meta, key, spec }: ObjectOfKind<'BackendCredential'>,
   pods: Iterable<PodFacts>,
-  data: NamedData,
-  mesh: MeshFacts,
+  { data, mesh, states }: CredentialContext,
 ): Fields {
   const { meshCertificate } = spec;
-  if (meshCertificate?.managed !== undefined) return { certificate: describeManaged(meta.namespace, pods, mesh) };
+  if (meshCertificate?.managed !== undefined) {
+    const users = [...pods];
+    const reports = users.flatMap(({ uid }) => states.get(uid)?.certificates ?? []);
+    const ends = reports.filter(({ credential }) => credential === key).map(({ notAfter }) => notAfter);
+    return { certificate: { ...describeManaged(meta.namespace, users, mesh), ...describeFirstEnd(ends) } };
+  }
   if (meshCertificate?.secretName === undefined) return {};
   const text = data.find('Secret', `${meta.namespace}/${meshCertificate.secretName}`)?.data.get('tls.crt');
   const certificate = text === undefined ? undefined : readCertificate(Buffer.from(text, 'base64'));
   if (certificate === undefined) return {};
   return { certificate: { ...certificate, notAfter: formatTime(certificate.notAfter) } };
+}
+
+/** Rounded down, so that a thousand renewals a day are no thousand writes that every sidecar is told of. */
+function describeFirstEnd(ends: readonly number[]): Fields {
+  const first = Math.min(...ends);
+  return ends.length === 0 ? {} : { notAfter: formatTime(first - (first % HOUR_MS)) };
 }
 
 /** Leaves change daily, so apps pin the CA and the identity. */
@@ -77,7 +94,7 @@ function describeManaged(namespace: string, pods: Iterable<PodFacts>, { trustDom
   const ids = accounts.slice(0, MOST_IDENTITIES).map(account => formatSpiffeId(trustDomain, namespace, account));
   return {
     ...(ids.length === 0 ? {} : { spiffeId: ids.join(' ') }),
-    ...(ca === undefined ? {} : { sha256: ca.sha256, notAfter: formatTime(ca.notAfter) }),
+    ...(ca === undefined ? {} : { sha256: ca.sha256, caNotAfter: formatTime(ca.notAfter) }),
   };
 }
 

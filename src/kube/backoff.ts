@@ -17,7 +17,7 @@ export interface BackoffOptions {
 }
 
 /** After a server’s Retry-After. */
-const SPREAD_MS = 10_000;
+const SPREAD_MS = 5000;
 
 export function createBackoff({ random, minMs = 800, maxMs = 30_000 }: BackoffOptions): Backoff {
   let failures = 0;

@@ -5,6 +5,7 @@ import { cancel, CUT_OFF, NotStarted, readLines, readText, startCall, type Answe
 import { createLocalError, KubeError } from './kube-error.ts';
 import { createSession } from './session.ts';
 import { createAnswerError } from './status.ts';
+import { createTurns } from './turns.ts';
 
 export interface RequestOptions {
   readonly query?: Readonly<Record<string, string>>;
@@ -75,11 +76,17 @@ export interface KubeClientDependencies {
 
 const TIMEOUT_MS = 30_000;
 const MOST_ATTEMPTS = 3;
+/**
+ * Watches that wait for their head at once. API servers queue by user, and all pods of a namespace may be one: with eight
+ * watches each, a hundred pods that start together would overflow the queue and be told to come back.
+ */
+const MOST_OPENINGS = 2;
 
 /** @throws KubeError when `connection.server` is no HTTPS address: at the first request, as every other failure. */
 export function createKubeClient(connection: KubeConnection, deps: KubeClientDependencies): KubeClient {
   const session = createSession({ connection, ...pickTimings(deps) });
   const { maxAnswer = 64 * 1024 * 1024, maxLine = 8 * 1024 * 1024 } = deps;
+  const openings = createTurns(MOST_OPENINGS);
   const base = { accept: 'application/json', 'user-agent': deps.userAgent ?? 'sallyport' };
 
   async function attempt(call: Call): Promise<Answer> {
@@ -131,7 +138,13 @@ export function createKubeClient(connection: KubeConnection, deps: KubeClientDep
         query,
         ...(accept === undefined ? {} : { accept }),
       });
-      const answer = await send({ ...prepared, signal, timeoutMs });
+      const done = await openings.enter(signal);
+      let answer: Answer;
+      try {
+        answer = await send({ ...prepared, signal, timeoutMs });
+      } finally {
+        done();
+      }
       if (answer.status !== 200) await fail(answer, signal);
       options.onOpen?.();
       for await (const line of readLines(answer, { signal, maxLength: maxLine })) yield parseAnswer(line);

@@ -39,6 +39,32 @@ describe('sallyport controller', { skip: skipWithout('control-plane') }, () => {
     assert.match(metrics, /sallyport_certificate_expiry_timestamp_seconds\{use="serving"\} \d+/);
   });
 
+  test('the columns of a policy test fill within seconds of its creation', async context => {
+    await scene.cluster.apply(`apiVersion: sallyport.dev/v1alpha1
+kind: Api
+metadata: {name: fleet, namespace: shop}
+spec: {podSelector: {matchLabels: {app: fleet}}, port: 8080}
+---
+apiVersion: sallyport.dev/v1alpha1
+kind: PolicyTest
+metadata: {name: nobody, namespace: shop}
+spec:
+  cases:
+  - {name: nobody, given: {request: {path: /}}, expect: {verdict: Deny}}
+  - {name: everybody, given: {request: {path: /}}, expect: {verdict: Permit}}
+`);
+    const appliedAt = performance.now();
+    await until(
+      'PASSED, CASES and FAILED',
+      async () => {
+        const { stdout } = await scene.cluster.kubectl(['get', 'policytest.sallyport.dev', 'nobody', '-n', 'shop']);
+        return /^NAME +GATE +PASSED +CASES +FAILED +AGE\nnobody +false +False +2 +1 /.test(stdout);
+      },
+      10_000,
+    );
+    context.diagnostic(`${Math.round(performance.now() - appliedAt)} ms after kubectl apply`);
+  });
+
   test('its self-test says that its webhook judges', async () => {
     const child = spawn(
       process.execPath,
