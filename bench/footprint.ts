@@ -5,13 +5,15 @@ import { median, planLoad, type Bench } from './bench.ts';
 import { renderHead, writeHeads } from './material.ts';
 import { envoy } from './peers/envoy.ts';
 import { haproxy } from './peers/haproxy.ts';
-import type { Peer, PeerContext } from './peers/peer.ts';
+import type { Peer, PeerContext, Ports } from './peers/peer.ts';
 import { renderApi, renderPolicy, sallyport, startSallyport, writeManifests } from './peers/sallyport.ts';
 import { readCpuMicroseconds, readResidentMiB, runLoad, startLoad, waitForPort, type Running } from './process.ts';
 import type { Row } from './report.ts';
 
 /** Long enough for a process at rest to give back what it does not need. */
-const REST_MS = 6000;
+export const REST_MS = 6000;
+
+const READY_MS = 60_000;
 
 const within = (bound: number) => ({ bound, direction: 'at most' as const });
 
@@ -21,13 +23,15 @@ const context = (bench: Bench, mode: PeerContext['mode']): PeerContext => ({
   mode,
 });
 
-async function waitForReady(bench: Bench): Promise<void> {
+export async function waitForReady({ health }: Pick<Ports, 'health'>): Promise<void> {
+  const begin = performance.now();
   for (;;) {
-    const ready = await fetch(`http://127.0.0.1:${bench.ports.health}/readyz`).then(
+    const ready = await fetch(`http://127.0.0.1:${health}/readyz`).then(
       answer => answer.ok,
       () => false,
     );
     if (ready) return;
+    if (performance.now() - begin > READY_MS) throw new Error(`not ready at 127.0.0.1:${health}`);
     await sleep(1);
   }
 }
@@ -120,7 +124,7 @@ export async function measureStart(bench: Bench): Promise<Row[]> {
       const begin = performance.now();
       const running = peer.start(context(bench, 'token'));
       try {
-        await (peer === sallyport ? waitForReady(bench) : waitForPort(bench.ports.listen));
+        await (peer === sallyport ? waitForReady(bench.ports) : waitForPort(bench.ports.listen));
         times.push(performance.now() - begin);
       } finally {
         await running.stop();
@@ -164,7 +168,7 @@ async function measureOperations(bench: Bench, count: number): Promise<number> {
   const running = startSallyport(context(bench, 'plain'), folder);
   try {
     await waitForPort(bench.ports.listen);
-    await waitForReady(bench);
+    await waitForReady(bench.ports);
     const plan = planLoad(bench, { mode: 'plain', headsFile });
     await runLoad({ ...plan, seconds: 2 });
     const before = readCpuMicroseconds(running.pid);

@@ -23,6 +23,8 @@ export interface LoadPlan {
   readonly headsFile: string;
   /** Where in the list to start, so that a later run sends heads never sent before. */
   readonly offset?: number;
+  /** Each `0000000` of a head becomes the number of the request, counted from `offset`. */
+  readonly numbered?: boolean;
   readonly rate?: number;
   /** A new connection for each request. */
   readonly reconnect?: boolean;
@@ -65,6 +67,16 @@ const isOver = (): boolean => performance.now() >= end || (plan.requests !== und
 function fail(why: string): void {
   failures += 1;
   firstFailure ??= why;
+}
+
+const NUMBER = '0000000';
+
+function headOf(number: number): Buffer {
+  const head = heads[number % heads.length] ?? Buffer.alloc(0);
+  if (plan.numbered !== true) return head;
+  const numbered = Buffer.from(head);
+  numbered.write(String(number).padStart(NUMBER.length, '0'), head.indexOf(NUMBER), 'latin1');
+  return numbered;
 }
 
 /** One connection: sends a head, reads the answer by its Content-Length or last chunk, tells `done`. */
@@ -117,7 +129,7 @@ class Worker {
   send(dueAt = performance.now()): void {
     this.sentAt = dueAt;
     started += 1;
-    this.socket?.write(heads[next % heads.length] ?? Buffer.alloc(0));
+    this.socket?.write(headOf(next));
     next += 1;
   }
 

@@ -4,6 +4,8 @@ import { measureLatency } from './latency.ts';
 import { renderChunkedRequest, renderHead, writeHeads } from './material.ts';
 import { measureConnections, measureDecision, measureMemory, measureStart } from './footprint.ts';
 import type { Row } from './report.ts';
+import { measureKeys } from './steps/keys.ts';
+import { measurePolicies, measureSubscriptions } from './steps/many.ts';
 import { measureSteps } from './steps/steps.ts';
 
 const CPU = 'CPU µs/request';
@@ -169,6 +171,9 @@ const HTTP1: Readonly<Record<string, Measure>> = {
 
 const STEPS: Readonly<Record<string, Measure>> = {
   steps: measureSteps,
+  keys: measureKeys,
+  subscriptions: measureSubscriptions,
+  policies: measurePolicies,
 };
 
 const MEASURES: Readonly<Record<Page, Readonly<Record<string, Measure>>>> = { http1: HTTP1, steps: STEPS };

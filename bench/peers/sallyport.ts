@@ -32,7 +32,10 @@ export function startSallyport({ material, ports, mode }: PeerContext, folder: s
   ]);
 }
 
-/** Writes one file per object into a folder of its own and gives the folder. */
+/** A file holds at most 5,000. */
+const OBJECTS_PER_FILE = 4000;
+
+/** Writes objects into a folder of their own and gives the folder. */
 export function writeManifests(
   { material }: Pick<PeerContext, 'material'>,
   objects: readonly object[],
@@ -40,7 +43,10 @@ export function writeManifests(
 ): string {
   const folder = join(material.folder, name);
   mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, 'all.yaml'), objects.map(each => stringify(each)).join('---\n'));
+  for (let from = 0; from < objects.length; from += OBJECTS_PER_FILE) {
+    const own = objects.slice(from, from + OBJECTS_PER_FILE);
+    writeFileSync(join(folder, `from-${from}.yaml`), own.map(each => stringify(each)).join('---\n'));
+  }
   return folder;
 }
 

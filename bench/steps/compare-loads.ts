@@ -1,5 +1,5 @@
 /**
- * CPU per request of two loads on one process, in turns so short that whatever else this machine does falls on both alike.
+ * CPU per request of two loads, on one process or on two, in turns so short that whatever else this machine does falls on both alike.
  * Both keep their connections; one of them stands still while the other runs.
  */
 import type { ChildProcess } from 'node:child_process';
@@ -7,9 +7,16 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { LoadPlan, LoadResult } from '../load-generator.ts';
 import { readSchedulerMicroseconds, startLoad } from '../process.ts';
 
+/** For plans: such a load ends when it is told to. */
+export const LONGEST_SECONDS = 600;
 const TURN_MS = 100;
 /** In which the proxy ends what it was asked. */
 const REST_MS = 15;
+
+export interface LoadedProcess {
+  readonly pid: number;
+  readonly plan: LoadPlan;
+}
 
 interface Load {
   readonly child: ChildProcess;
@@ -18,16 +25,16 @@ interface Load {
 
 /** Microseconds of each; `title` names them when requests fail. */
 export async function compareLoads(
-  pid: number,
-  plans: readonly [LoadPlan, LoadPlan],
+  loaded: readonly [LoadedProcess, LoadedProcess],
   seconds: number,
   title: string,
 ): Promise<readonly [number, number]> {
   const loads = new Map<0 | 1, Load>();
   const spent: [number, number] = [0, 0];
   const turn = async (at: 0 | 1): Promise<void> => {
+    const { pid, plan } = loaded[at];
     const before = readSchedulerMicroseconds(pid);
-    const load = loads.get(at) ?? startLoad(plans[at]);
+    const load = loads.get(at) ?? startLoad(plan);
     loads.set(at, load);
     load.child.kill('SIGCONT');
     await sleep(TURN_MS);

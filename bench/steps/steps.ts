@@ -1,6 +1,6 @@
 /** What each step of the language costs: CPU of a request with it, less that of the same request without it. */
 import { median, PEERS, planLoad, type Bench } from '../bench.ts';
-import { compareLoads } from './compare-loads.ts';
+import { compareLoads, LONGEST_SECONDS } from './compare-loads.ts';
 import type { LoadPlan } from '../load-generator.ts';
 import { renderHead, writeHeads } from '../material.ts';
 import { runLoad, waitForPort } from '../process.ts';
@@ -15,8 +15,6 @@ import { createTrafficCases } from './traffic-cases.ts';
 /** Of what computes over no body; far more than any of them needs. */
 const MOST_MICROSECONDS = 10;
 const WARM_UP_SECONDS = 0.8;
-/** A load ends when it is told to. */
-const LONGEST_SECONDS = 600;
 
 export async function measureSteps(bench: Bench): Promise<Row[]> {
   const steps = [
@@ -67,9 +65,10 @@ async function measureOnce(
       await runLoad(plan(place, step, 'step', WARM_UP_SECONDS));
     }
     for (const [at, step] of steps.entries()) {
-      const base = plan(peer.base(bench.ports, step), step, 'base', LONGEST_SECONDS);
-      const own = plan(peer.place(bench.ports, step, at), step, 'step', LONGEST_SECONDS);
-      const [without, cost] = await compareLoads(running.pid, [base, own], bench.seconds, `${peer.name}, ${step.name}`);
+      const { pid } = running;
+      const base = { pid, plan: plan(peer.base(bench.ports, step), step, 'base', LONGEST_SECONDS) };
+      const own = { pid, plan: plan(peer.place(bench.ports, step, at), step, 'step', LONGEST_SECONDS) };
+      const [without, cost] = await compareLoads([base, own], bench.seconds, `${peer.name}, ${step.name}`);
       costs.set(step, step.whole === true ? cost : cost - without);
     }
   } finally {
