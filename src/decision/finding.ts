@@ -36,6 +36,10 @@ export const foundNothing = (step: CompiledStep): Finding => ({
   answer: undefined,
 });
 
+/** Whether a later expression may read something of it by a name of its own, not only as steps.<name>. */
+export const bindsAny = ({ token, certificate, subscription, principal }: Finding): boolean =>
+  principal !== undefined || token !== undefined || certificate !== undefined || subscription !== undefined;
+
 const RANK: Readonly<Record<Scope, number>> = { Cluster: 0, Namespace: 1, Product: 2, Api: 3, Operation: 4 };
 
 /** Greater is narrower. */

@@ -8,7 +8,7 @@ import type { PendingCount } from './count-step.ts';
 import { createBindings } from './bindings.ts';
 import { stepsBinding } from './step-binding.ts';
 import { Edits, NO_EDITS } from './edits.ts';
-import { sees, type Finding } from './finding.ts';
+import { bindsAny, sees, type Finding } from './finding.ts';
 import type { Objection } from './objection.ts';
 import type { Trace } from './trace.ts';
 import { requestBinding } from './request-binding.ts';
@@ -27,6 +27,7 @@ type Members = Readonly<Record<string, unknown>>;
 
 const NO_DENIALS: readonly AuditDenial[] = [];
 const NO_LINES: readonly HeaderLine[] = [];
+const NO_FINDINGS: readonly Finding[] = [];
 const NO_COUNTS: readonly PendingCount[] = [];
 const EMPTY_VARS: Readonly<Record<string, string>> = Object.freeze(Object.create(null) as Record<string, string>);
 
@@ -36,6 +37,8 @@ export class Run {
   readonly request: RequestView;
   readonly context: DecideContext;
   readonly findings: Finding[] = [];
+  /** Those that bind what `latest` looks for: one or two, however many steps ran. */
+  #known: readonly Finding[] = NO_FINDINGS;
   auditDenials: readonly AuditDenial[] = NO_DENIALS;
   responseHeaders: readonly HeaderLine[] = NO_LINES;
   pendingCounts: readonly PendingCount[] = NO_COUNTS;
@@ -146,8 +149,8 @@ export class Run {
     step: StepHead,
     what: K,
   ): Finding[K] | undefined {
-    for (let at = this.findings.length - 1; at >= 0; at--) {
-      const finding = this.findings[at];
+    for (let at = this.#known.length - 1; at >= 0; at--) {
+      const finding = this.#known[at];
       const value = finding?.[what];
       if (value !== undefined && finding !== undefined && sees(step.origin, finding.step.origin)) return value;
     }
@@ -166,6 +169,7 @@ export class Run {
   /** A step passed. What an Audit policy finds changes nothing but what its own steps see (S8). */
   record(finding: Finding): void {
     this.findings.push(finding);
+    if (bindsAny(finding)) this.#known = [...this.#known, finding];
     if (finding.step.origin.audit || finding.principal === undefined) return;
     this.principal = finding.principal;
     if (!finding.step.widened) this.isAuthenticated = true;

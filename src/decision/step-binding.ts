@@ -22,7 +22,8 @@ export function stepsBinding(
 ): Readonly<Record<string, unknown>> {
   const bindings: Record<string, unknown> = {};
   for (const [name, step] of sight?.steps ?? []) {
-    const finding = findings.find(one => one.step === step);
+    // A policy reads its own steps first of all, and they ran last.
+    const finding = findings.findLast(one => one.step === step);
     bindings[name] = finding === undefined ? NOT_RUN : stepBinding(finding);
   }
   return bindings;

@@ -543,6 +543,29 @@ describe('S7 and S8: what authenticates', () => {
   });
 });
 
+test('500 policies of an Api with 50 operations that have one of their own: each route runs all that apply', () => {
+  const count = 50;
+  const operations = Array.from({ length: count }, (_, i) => `{name: o${i}, path: /o${i}}`).join(', ');
+  const api = `
+kind: Api
+metadata: {name: fleet}
+spec: {podSelector: {matchLabels: {app: fleet}}, port: 8080, operations: [${operations}]}
+---
+`;
+  const policies = Array.from({ length: 500 }, (_, i) =>
+    authPolicy(
+      `p${i}`,
+      'request: [{name: s, requireHeader: {name: x-a}}]',
+      `targetRefs: [{kind: Api, name: fleet${i < count ? `, sectionName: o${i}` : ''}}]`,
+    ),
+  );
+  const { snapshot } = compileYaml([api, ...policies].join(''));
+  assert.deepEqual(listViolations(snapshot), []);
+  const steps = stepsOf(snapshot, 'GET', '/o7');
+  assert.equal(steps.length, 500 - count + 1);
+  assert.deepEqual([steps[0], steps.at(-1)], ['p100/s', 'p7/s']);
+});
+
 describe('E7: names are lexical', () => {
   const anonymous = 'anyOf: [{anonymous: {}}]';
   const reader = (expression: string, before = ''): string =>

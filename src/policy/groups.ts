@@ -4,6 +4,7 @@ import { shapeStep, type Members, type Shape } from './cel-environment.ts';
 import { flattenRequest } from './flat-steps.ts';
 import { isBroader } from './in-force.ts';
 import { typeOf, type Surroundings } from './step-compiler.ts';
+import type { Scope } from './model.ts';
 import {
   indexOperationTargets,
   orderPolicies,
@@ -68,17 +69,15 @@ function groupApi(
 /** What surrounds a policy in the groups that it takes part in; undefined when there are none. */
 export function findSurroundings(
   policy: Targets,
-  groups: readonly Group[],
-  objectOf: (targets: Targets) => PolicyObject | undefined,
+  own: readonly { readonly group: Group; readonly viewOf: ViewOf }[],
 ): Surroundings | undefined {
-  const own = groups.filter(({ all }) => all.some(({ targets }) => targets.id === policy.id));
   if (own.length === 0) return undefined;
-  const seen = own.map(group => look(policy, group, objectOf));
+  const seen = own.map(({ viewOf }) => viewOf(policy));
   const steps = combine(seen.map(({ steps: names }) => new Set(names.keys())));
   const vars = combine(seen.map(({ vars: names }) => names));
   return {
-    params: combine(own.map(group => group.params.some)).some,
-    commonParams: combine(own.map(group => group.params.every)).every,
+    params: combine(own.map(({ group }) => group.params.some)).some,
+    commonParams: combine(own.map(({ group }) => group.params.every)).every,
     steps: mergeShapes(seen.map(({ steps: members }) => members)),
     commonSteps: steps.every,
     vars: vars.some,
@@ -96,21 +95,60 @@ interface View {
   readonly vars: ReadonlySet<string>;
 }
 
-/** E7: what broader policies give. Their steps only when they run before; Audit policies keep theirs to themselves (S8). */
-function look(
-  policy: Targets,
-  { ordered, all }: Group,
+/** What a policy of a group sees of its broader ones. */
+export type ViewOf = (policy: Targets) => View;
+
+interface Giver {
+  readonly object: PolicyObject;
+  readonly at: number;
+}
+
+const NO_VIEW: View = { steps: new Map(), vars: new Set() };
+
+/**
+ * E7: what broader policies give. Audit policies keep theirs to themselves (S8). Policies of one scope with the same
+ * broader ones before them share a view, since thousands may take part in one group.
+ */
+export function createViews({ ordered, all }: Group, objectOf: (targets: Targets) => PolicyObject | undefined): ViewOf {
+  const places = new Map(ordered.map(({ targets }, at) => [targets.id, at]));
+  const scopes = new Map(all.map(({ targets, scope }) => [targets.id, scope]));
+  const givers = new Map<string, readonly Giver[]>();
+  const views = new Map<string, View>();
+  return ({ id }) => {
+    const scope = scopes.get(id);
+    if (scope === undefined) return NO_VIEW;
+    // Left out by an `inherit: None`: its response part still sees variables, of all that apply.
+    const at = places.get(id) ?? -1;
+    const from = `${scope} ${at < 0 ? 'all' : 'ordered'}`;
+    const broader = getOrMake(givers, from, () => listGivers(at < 0 ? all : ordered, scope, objectOf));
+    const before = broader.filter(giver => giver.at < at).length;
+    return getOrMake(views, `${from} ${before}`, () => look(broader, before));
+  };
+}
+
+function getOrMake<T>(known: Map<string, T>, id: string, make: () => T): T {
+  const found = known.get(id) ?? make();
+  known.set(id, found);
+  return found;
+}
+
+const listGivers = (
+  participations: readonly Participation[],
+  scope: Scope,
   objectOf: (targets: Targets) => PolicyObject | undefined,
-): View {
+): readonly Giver[] =>
+  participations.flatMap((other, at) => {
+    const object = isBroader(other.scope, scope) ? objectOf(other.targets) : undefined;
+    return object?.spec.mode === 'Enforce' ? [{ object, at }] : [];
+  });
+
+/** Variables of all, steps only of those that run before. */
+function look(givers: readonly Giver[], before: number): View {
   const steps = new Map<string, Shape>();
   const vars = new Set<string>();
-  const at = ordered.findIndex(({ targets }) => targets.id === policy.id);
-  const own = all.find(({ targets }) => targets.id === policy.id);
-  for (const [index, { targets, scope }] of (at < 0 ? all : ordered).entries()) {
-    const object = objectOf(targets);
-    if (own === undefined || object?.spec.mode !== 'Enforce' || !isBroader(scope, own.scope)) continue;
+  for (const [index, { object }] of givers.entries()) {
     Object.keys(object.spec.variables).forEach(name => vars.add(name));
-    if (at < 0 || index > at) continue;
+    if (index >= before) continue;
     for (const { step } of flattenRequest(object.spec.request)) {
       steps.set(step.name, shapeStep(typeOf(step)));
       Object.keys(step.setVariables ?? {}).forEach(name => vars.add(name));

@@ -19,9 +19,11 @@ export function createInventory(objects: readonly SallyportObject[]): Inventory 
     const id = identify(object);
     if (!byKey.has(id)) byKey.set(id, object);
   }
-  const sorted = [...byKey.values()];
+  const byKind = Map.groupBy(byKey.values(), ({ kind }) => kind);
   return {
-    all: <K extends KindName>(kind: K) => sorted.filter((object): object is ObjectOfKind<K> => isOfKind(object, kind)),
+    // Asked for each of thousands of objects, mostly for a kind of which there are few.
+    all: <K extends KindName>(kind: K) =>
+      (byKind.get(kind) ?? []).filter((object): object is ObjectOfKind<K> => isOfKind(object, kind)),
     find: <K extends KindName>(kind: K, key: ObjectKey) => {
       const object = byKey.get(`${kind} ${key}`);
       return object !== undefined && isOfKind(object, kind) ? object : undefined;

@@ -25,9 +25,17 @@ function sealedOver(member: Member, members: readonly Member[]): readonly Member
   );
 }
 
+/** Looks for owners when the first header is written: most policies write none. */
 function requestOwner(member: Member, members: readonly Member[]): Owns {
-  const owners = sealedOver(member, members).map(({ policy }) => ({ policy, names: ownedOfRequest(policy.body) }));
-  return name => owners.find(({ names }) => names.has(foldName(name)))?.policy;
+  const list = once(() =>
+    sealedOver(member, members).map(({ policy }) => ({ policy, names: ownedOfRequest(policy.body) })),
+  );
+  return name => list().find(({ names }) => names.has(foldName(name)))?.policy;
+}
+
+function once<T extends object>(make: () => T): () => T {
+  let made: T | undefined;
+  return () => (made ??= make());
 }
 
 function ownedOfRequest(body: PolicyBody | undefined): ReadonlySet<string> {
@@ -38,10 +46,10 @@ function ownedOfRequest(body: PolicyBody | undefined): ReadonlySet<string> {
 }
 
 function responseOwner(member: Member, members: readonly Member[]): Owns {
-  const owners = sealedOver(member, members);
+  const list = once(() => sealedOver(member, members));
   return name => {
     const lower = name.toLowerCase();
-    return owners.find(({ policy }) => policy.body?.response.some(step => ownsInResponse(step, lower)) === true)
+    return list().find(({ policy }) => policy.body?.response.some(step => ownsInResponse(step, lower)) === true)
       ?.policy;
   };
 }

@@ -5,7 +5,7 @@ import { collectCredentialNames, listBarredTrailers } from './credential-names.t
 import { compileErrors } from './errors-plan.ts';
 import { isAuthentication } from './header-names.ts';
 import { instantiate, isBroader, type Instance, type PolicyInForce } from './in-force.ts';
-import type { Origin, Pipeline, Sight, TrustPlan } from './model.ts';
+import type { Origin, Pipeline, Scope, Sight, TrustPlan } from './model.ts';
 import type { ObjectKey } from '../api/object.ts';
 import { overrideRequest, overrideResponse, type Member } from './overrides.ts';
 import type { BodyResponseStep } from './policy-body.ts';
@@ -152,29 +152,73 @@ function createResponseOrigins(
 /** E7: own names, else those of the nearest broader policy that ran before. */
 function createSight(groups: readonly Group[], everyone: readonly Group[]): ReadonlyMap<Origin, Sight> {
   const sight = new Map<Origin, Sight>();
-  for (const group of everyone) sight.set(group.origin, seeFrom(group, everyone, everyone));
-  for (const [index, group] of groups.entries())
-    sight.set(group.origin, seeFrom(group, groups, groups.slice(0, index)));
+  const broader = createBroader(groups);
+  for (const [at, group] of groups.entries()) sight.set(group.origin, seeFrom(group, at, broader));
+  const broaderOfAll = createBroader(everyone);
+  for (const group of everyone) {
+    if (!sight.has(group.origin)) sight.set(group.origin, seeFrom(group, 0, broaderOfAll));
+  }
   return sight;
 }
 
-function seeFrom(group: Group, groups: readonly Group[], before: readonly Group[]): Sight {
-  const { scope } = group.member.participation;
-  const broaderOf = (others: readonly Group[]): readonly Group[] =>
-    others
-      .filter(({ member, origin }) => !origin.audit && isBroader(member.participation.scope, scope))
-      .sort((a, b) => scopeOf(a.member) - scopeOf(b.member));
-  const steps = new Map<string, CompiledStep>();
-  for (const name of group.member.policy.body?.foreignSteps ?? []) steps.set(name, neverRan(name, group.origin));
-  const layers = [...broaderOf(groups), group].map(({ member, origin }) => ({
-    origin,
-    vars: member.policy.body?.vars ?? {},
-  }));
+interface Placed {
+  readonly group: Group;
+  readonly at: number;
+  readonly layer: Sight['layers'][number];
+}
+
+/** Enforced policies of broader scopes, broadest first, with their places in the pipeline. */
+function createBroader(groups: readonly Group[]): (scope: Scope) => readonly Placed[] {
+  const placed = groups
+    .map((group, at): Placed => ({ group, at, layer: layerOf(group) }))
+    .filter(({ group }) => !group.origin.audit)
+    .sort((a, b) => scopeOf(a.group.member) - scopeOf(b.group.member));
+  const known = new Map<Scope, readonly Placed[]>();
+  return scope => {
+    const found = known.get(scope) ?? placed.filter(({ group }) => isBroader(group.member.participation.scope, scope));
+    known.set(scope, found);
+    return found;
+  };
+}
+
+const layerOf = ({ origin, member }: Group): Sight['layers'][number] => ({
+  origin,
+  vars: member.policy.body?.vars ?? {},
+});
+
+/** Worked out when an expression first reads it: most read neither `steps` nor `vars`, and thousands may see thousands. */
+function seeFrom(group: Group, at: number, broaderThan: (scope: Scope) => readonly Placed[]): Sight {
+  const broader = broaderThan(group.member.participation.scope);
+  let [steps, vars, layers]: [Sight['steps']?, Sight['vars']?, Sight['layers']?] = [];
+  return {
+    get steps() {
+      return (steps ??= listSteps(
+        group,
+        broader.filter(other => other.at < at),
+      ));
+    },
+    get layers() {
+      return (layers ??= [...broader.map(({ layer }) => layer), layerOf(group)]);
+    },
+    get vars() {
+      return (vars ??= layVars(this.layers));
+    },
+  };
+}
+
+/** The narrower goes before the broader. */
+function layVars(layers: Sight['layers']): Sight['vars'] {
   const vars = Object.create(null) as Record<string, string>;
   for (const layer of layers) Object.assign(vars, layer.vars);
-  for (const other of broaderOf(before)) for (const step of other.steps) steps.set(step.name, step);
+  return Object.freeze(vars);
+}
+
+function listSteps(group: Group, before: readonly Placed[]): Sight['steps'] {
+  const steps = new Map<string, CompiledStep>();
+  for (const name of group.member.policy.body?.foreignSteps ?? []) steps.set(name, neverRan(name, group.origin));
+  for (const other of before) for (const step of other.group.steps) steps.set(step.name, step);
   for (const step of group.steps) steps.set(step.name, step);
-  return { steps, vars: Object.freeze(vars), layers };
+  return steps;
 }
 
 /** Stands for a step that other targets have and this route has not (E10): no pipeline holds it, so it never ran (E4). */

@@ -4,7 +4,7 @@ import { listAllowances } from './allowances.ts';
 import type { ApiDraft } from './apis.ts';
 import { foldName } from '../http/head.ts';
 import { flattenRequest } from './flat-steps.ts';
-import { createGroups, findSurroundings, type Group } from './groups.ts';
+import { createGroups, createViews, findSurroundings, type Group, type ViewOf } from './groups.ts';
 import { listWrittenHeaders } from './header-names.ts';
 import { describePolicy, isBroader, type PolicyInForce } from './in-force.ts';
 import { holdPolicy } from './invalid-objects.ts';
@@ -135,10 +135,10 @@ function compileBodies(candidates: readonly Candidate[], context: PoliciesContex
     candidates.map(({ targets }) => targets),
     targets => objectOf(targets)?.spec.sealed ?? true,
   );
-  const byPolicy = indexGroups(groups);
+  const byPolicy = indexGroups(groups, objectOf);
   const bodies = new Map<string, PolicyBody>();
   for (const { object, targets } of candidates) {
-    const surroundings = findSurroundings(targets, byPolicy.get(targets.id) ?? [], objectOf);
+    const surroundings = findSurroundings(targets, byPolicy.get(targets.id) ?? []);
     const body = compileBody(object, { ...context, surroundings }, reportOn(context.report, object));
     if (body !== undefined) bodies.set(targets.id, body);
   }
@@ -146,13 +146,22 @@ function compileBodies(candidates: readonly Candidate[], context: PoliciesContex
   return bodies;
 }
 
-function indexGroups(groups: readonly Group[]): ReadonlyMap<string, readonly Group[]> {
-  const index = new Map<string, Group[]>();
+interface SeenGroup {
+  readonly group: Group;
+  readonly viewOf: ViewOf;
+}
+
+function indexGroups(
+  groups: readonly Group[],
+  objectOf: (targets: Targets) => PolicyObject | undefined,
+): ReadonlyMap<string, readonly SeenGroup[]> {
+  const index = new Map<string, SeenGroup[]>();
   for (const group of groups) {
+    const seen = { group, viewOf: createViews(group, objectOf) };
     for (const { targets } of group.all) {
       const known = index.get(targets.id);
-      if (known === undefined) index.set(targets.id, [group]);
-      else known.push(group);
+      if (known === undefined) index.set(targets.id, [seen]);
+      else known.push(seen);
     }
   }
   return index;
@@ -170,6 +179,7 @@ function findHeaderConflicts(
     const readers = all.filter(({ targets }) => (bodies.get(targets.id)?.reads.size ?? 0) > 0);
     for (const writer of all) {
       const written = bodies.get(writer.targets.id)?.writes ?? new Set();
+      if (written.size === 0) continue;
       for (const reader of readers) {
         if (reader === writer) continue;
         const names = [...(bodies.get(reader.targets.id)?.reads ?? [])].filter(name => written.has(foldName(name)));
