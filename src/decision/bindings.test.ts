@@ -148,6 +148,12 @@ suite('E7: names are lexical', () => {
     assert.equal(ran(api, device(cluster, 'device'), skipped(api)), false));
   test('never those of another policy of the same scope', () =>
     assert.equal(ran(api, device(sibling, 'device')), 'not in sight'));
+  test('the same among many that ran', () => {
+    const many = Array.from({ length: 40 }, (_, i) => device(cluster, `other-${i}`));
+    assert.equal(ran(api, device(cluster, 'device'), ...many), true);
+    assert.equal(ran(api, ...many, device(api, 'device')), true);
+    assert.equal(ran(api, device(cluster, 'device'), ...many, skipped(namespace)), false);
+  });
   test('never a narrower policy’s', () => assert.equal(ran(api, device(operation, 'device')), 'not in sight'));
   test('never an Audit policy’s, but in itself', () => {
     const audit = origin({ name: 'audit', scope: 'Cluster', audit: true });

@@ -28,6 +28,8 @@ type Members = Readonly<Record<string, unknown>>;
 const NO_DENIALS: readonly AuditDenial[] = [];
 const NO_LINES: readonly HeaderLine[] = [];
 const NO_FINDINGS: readonly Finding[] = [];
+/** Past it they are indexed, so that a thousand policies that look at their own steps stay linear. */
+const FEW_FINDINGS = 16;
 const NO_COUNTS: readonly PendingCount[] = [];
 const EMPTY_VARS: Readonly<Record<string, string>> = Object.freeze(Object.create(null) as Record<string, string>);
 
@@ -48,6 +50,7 @@ export class Run {
   validUntil: number | undefined;
   /** Settled by the first `cors` step that runs. */
   cors: CorsAnswer | undefined;
+  #index: Map<CompiledStep, Finding> | undefined;
   #variables: Map<Origin, Readonly<Record<string, string>>> | undefined;
   #choices: Map<Choice, number> | undefined;
   readonly #reserved: ReadonlySet<string>;
@@ -97,7 +100,7 @@ export class Run {
   stepsBinding({ origin }: StepHead): Readonly<Record<string, unknown>> {
     const count = this.findings.length;
     if (this.#steps?.origin !== origin || this.#steps.count !== count) {
-      const binding = stepsBinding(this.route.pipeline.sight.get(origin), this.findings);
+      const binding = stepsBinding(this.route.pipeline.sight.get(origin), this);
       this.#steps = { origin, count, binding };
     }
     return this.#steps.binding;
@@ -163,7 +166,10 @@ export class Run {
   }
 
   findingOf(step: CompiledStep): Finding | undefined {
-    return this.findings.find(finding => finding.step === step);
+    if (this.findings.length <= FEW_FINDINGS) return this.findings.find(finding => finding.step === step);
+    const index = (this.#index ??= new Map<CompiledStep, Finding>());
+    for (const finding of this.findings.slice(index.size)) index.set(finding.step, finding);
+    return index.get(step);
   }
 
   /** A step passed. What an Audit policy finds changes nothing but what its own steps see (S8). */

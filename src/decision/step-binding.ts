@@ -1,5 +1,6 @@
 /** The variable `steps` (E4, E7): what earlier steps in sight found. */
 import type { Sight } from '../policy/model.ts';
+import type { CompiledStep } from '../policy/steps.ts';
 import { EMPTY_RECORD } from './cel-value.ts';
 import { certificateBinding } from './certificate-binding.ts';
 import type { Finding } from './finding.ts';
@@ -18,12 +19,11 @@ function stepBinding({ token, certificate, alternative, answer }: Finding): Read
 /** Names of steps come from policies; own members only count, so `constructor` is a step like any other. */
 export function stepsBinding(
   sight: Sight | undefined,
-  findings: readonly Finding[],
+  run: { findingOf(step: CompiledStep): Finding | undefined },
 ): Readonly<Record<string, unknown>> {
   const bindings: Record<string, unknown> = {};
   for (const [name, step] of sight?.steps ?? []) {
-    // A policy reads its own steps first of all, and they ran last.
-    const finding = findings.findLast(one => one.step === step);
+    const finding = run.findingOf(step);
     bindings[name] = finding === undefined ? NOT_RUN : stepBinding(finding);
   }
   return bindings;
