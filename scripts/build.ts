@@ -4,9 +4,9 @@ import { build, type Plugin } from 'esbuild';
 
 /**
  * Packages that only some configurations need and that are costly to evaluate (re2js: 10 MiB of tables), evaluated when
- * they are first called. The value is what the code uses of them.
+ * their first object is made. The value is the class that the code uses of them, by its constructor alone.
  */
-const LATE: Readonly<Record<string, readonly [name: string, ...methods: string[]]>> = { re2js: ['RE2JS', 'compile'] };
+const LATE: Readonly<Record<string, string>> = { re2js: 'RE2Set' };
 
 const evaluateLate: Plugin = {
   name: 'evaluate-late',
@@ -15,9 +15,9 @@ const evaluateLate: Plugin = {
       namespace === 'late' ? undefined : { path, namespace: 'late' },
     );
     bundler.onLoad({ filter: /.*/, namespace: 'late' }, ({ path }) => {
-      const [name, ...methods] = LATE[path] ?? [''];
-      const members = methods.map(method => `${method}: (...args) => require('${path}').${name}.${method}(...args)`);
-      return { contents: `export const ${name} = { ${members.join(', ')} };`, resolveDir: import.meta.dirname };
+      const name = LATE[path] ?? '';
+      const made = `return new (require('${path}').${name})(...args);`;
+      return { contents: `export function ${name}(...args) { ${made} }`, resolveDir: import.meta.dirname };
     });
   },
 };

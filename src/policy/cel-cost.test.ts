@@ -44,6 +44,7 @@ describe('an expression that a client’s input makes long ends by its cost', ()
     'a replacement that grows': "request.query.all(a, request.path.replace('a', 'bb') != '')",
     'a split into single characters': "request.query.all(a, request.path.split('a').size() > 1)",
     'a pattern on a long text': "request.query.all(a, !request.path.matches('(a|b|ab)*c'))",
+    'a pattern that has a state of its own for every character': "request.path.matches('(a|b)*a(a|b){60}c')",
     'times in a zone': "request.query.all(a, timestamp('2024-01-01T00:00:00Z').getFullYear('Europe/Berlin') > 1)",
   };
   for (const [sentence, source] of Object.entries(sources)) {
