@@ -121,7 +121,7 @@ export default tseslint.config(
   },
   {
     // node:test returns a promise that the runner itself awaits.
-    files: ['**/*.test.ts'],
+    files: ['**/*.test.ts', 'test/cluster/node/**/*.ts'],
     rules: {
       '@typescript-eslint/no-floating-promises': [
         'error',

@@ -43,6 +43,9 @@ export const MOST_TIMEOUT_MS = 3_600_000;
 export const writeProbePath = (container: string, probe: ProbeName, token: string): string =>
   `${PROBE_PREFIX}/${container}/${probe}/${token}`;
 
+/** The kubelet makes it once, and takes any answer at all for success. */
+export const isHook = ({ path }: ProbeReplay): boolean => /\/(poststart|prestop)\/[^/]*$/.test(path);
+
 /** Container, probe and token of a path; undefined: it is none. */
 export function readProbePath(
   path: string,

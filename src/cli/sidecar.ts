@@ -16,7 +16,7 @@ import { chooseInterception, chooseProbes, listAuthorities } from './interceptio
 import { EXIT, type Io, type RunCommand } from './io.ts';
 import { allowOptimizing } from './optimizing.ts';
 import { reportUsage, runCommandLine } from './options.ts';
-import { createMemory, keepTrimmed } from './trim-memory.ts';
+import { createMemory, keepTrimmed, openRelease } from './trim-memory.ts';
 import { findProblems, SIDECAR, type SidecarValues } from './sidecar-options.ts';
 import { findSource } from './source-options.ts';
 import { createWarmUp } from './warm-up.ts';
@@ -45,6 +45,7 @@ async function serve(values: SidecarValues, io: Io, signal: AbortSignal): Promis
   const file = (name: string | undefined): string => resolve(io.cwd, name ?? '');
   const interception = chooseInterception(values);
   const probes = chooseProbes(values);
+  const release = await openRelease();
   let inForce: Generation | undefined;
   const proxy = createProxy({
     listen: values.listen,
@@ -56,7 +57,7 @@ async function serve(values: SidecarValues, io: Io, signal: AbortSignal): Promis
     clock: Date.now,
     monotonic: () => performance.now(),
     randomBytes,
-    memory: createMemory(),
+    memory: createMemory(release),
     setLogLevel: level => setLevel(telemetry, level),
     // Most sidecars are never asked, so what answers is read when one is.
     explain: async question => (await import('./explain-live.ts')).explainLive(question, inForce, Date.now),
@@ -113,7 +114,7 @@ async function serve(values: SidecarValues, io: Io, signal: AbortSignal): Promis
     ready: () => assembly.ready(KEYS_WITHIN_MS),
     missingCertificates: feed.managed === undefined ? undefined : () => assembly.missingCertificates(),
     onWarm() {
-      stopTrimming = keepTrimmed();
+      stopTrimming = keepTrimmed(release);
       allowOptimizing();
     },
   });

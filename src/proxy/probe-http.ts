@@ -6,7 +6,7 @@ import type { IncomingMessage } from 'node:http';
 import type { RequestOptions } from 'node:https';
 import { isIPv6 } from 'node:net';
 import { PORTS } from '../api/names.ts';
-import type { ProbeReplay } from '../api/probe-replay.ts';
+import { isHook, type ProbeReplay } from '../api/probe-replay.ts';
 import type { Outcome, ReplayContext } from './probe-replays.ts';
 
 const MOST_BODY = 10 * 1024;
@@ -49,7 +49,6 @@ async function ask(step: Step, replay: ProbeReplay, context: ReplayContext, sign
   }
 }
 
-const isHook = ({ path }: ProbeReplay): boolean => /\/(poststart|prestop)\/[^/]*$/.test(path);
 /** What OpenSSL says of an answer that is no TLS record. */
 const isPlainAnswer = (error: unknown): boolean =>
   error instanceof Error &&

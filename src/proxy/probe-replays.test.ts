@@ -191,6 +191,19 @@ describe('an HTTPS probe', () => {
     assert.equal(await ask(createReplay(probe)), 502);
   });
 
+  test('that is a hook gets no answer at all when the app gives none, since any status is success to the kubelet', async t => {
+    const { port } = await openApp(t, (_, response) => response.destroy());
+    for (const name of ['poststart', 'prestop'] as const) {
+      const path = writeProbePath('app', name, TOKEN);
+      const hook = createProbeReplays({
+        replays: [{ path, kind: 'http', port, target: '/', timeoutMs: 5000 }],
+        find: () => LOCAL,
+        monotonic: () => performance.now(),
+      });
+      assert.equal((await hook(path, ''))?.status, 0);
+    }
+  });
+
   test('fails on a port that speaks plain text, but a hook asks again in plain text, as the kubelet does', async t => {
     const { port } = await openApp(t, (_, response) => response.writeHead(207).end());
     const probe = { kind: 'http', scheme: 'HTTPS', port, target: '/' } as const;

@@ -2,12 +2,12 @@
  * Probes of the app that the injector moved to the health port, replayed as the kubelet would make them. The only way to the
  * app that no policy guards, so each replay is fixed to the byte, found by an unguessable path only, and bounded in number.
  */
-import type { ProbeReplay } from '../api/probe-replay.ts';
+import { isHook, type ProbeReplay } from '../api/probe-replay.ts';
 import type { AppCertificate } from './generation.ts';
 import { replayGrpc } from './probe-grpc.ts';
 import { replayHttp } from './probe-http.ts';
 import { replayTcp } from './probe-tcp.ts';
-import { asText, type ServiceReply } from './service-port.ts';
+import { asText, NO_ANSWER, type ServiceReply } from './service-port.ts';
 
 /** Where a port of the app is reached, and as whom. */
 export interface ProbeTarget {
@@ -61,6 +61,8 @@ async function run(replay: ProbeReplay, context: ReplayContext): Promise<Service
     // No text of the app leaves by this way.
     return asText(status >= 200 && status <= 599 ? status : 502, '');
   } catch {
+    // Any status at all is success to the kubelet's hooks (pkg/kubelet/lifecycle, runHTTPHandler): without an answer they fail.
+    if (isHook(replay)) return NO_ANSWER;
     return signal.aborted ? asText(504, 'timeout\n') : asText(502, 'failed\n');
   }
 }

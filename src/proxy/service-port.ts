@@ -16,6 +16,7 @@ export interface ServiceRequest {
 }
 
 export interface ServiceReply {
+  /** 0: the connection is reset, and nothing is answered. */
   readonly status: number;
   readonly contentType: string;
   readonly body: string;
@@ -46,6 +47,8 @@ export const asText = (status: number, body: string): ServiceReply => ({
   contentType: 'text/plain; charset=utf-8',
   body,
 });
+
+export const NO_ANSWER: ServiceReply = asText(0, '');
 
 /** The caller binds `server`. A handler that throws is 500 and says nothing. */
 export function createServicePort(handle: ServiceHandler, options: ServiceOptions): ServicePort {
@@ -105,6 +108,7 @@ function serve(
   const reply = (answer: ServiceReply): void => {
     take = () => undefined;
     if (socket.destroyed) return;
+    if (answer.status === 0) return void socket.resetAndDestroy();
     socket.end(renderReply(answer, head?.method === 'HEAD'));
     if (head !== undefined && hasBody(head) && !takesBodies) socket.destroySoon();
   };

@@ -3,6 +3,7 @@ import { requirePart } from '../../../cluster/parts.ts';
 import type { Manifest } from '../../support/manifests.ts';
 import { locateSocket } from './node-daemons.ts';
 import type { ClusterNode } from './node.ts';
+import type { Finished } from './processes.ts';
 
 export const APP_IMAGE = 'localhost/app:test';
 
@@ -128,10 +129,27 @@ export async function waitForPods(
 }
 
 /** As the kernel would, out of memory. The kubelet starts it again. */
-export async function killSidecar(node: ClusterNode, pod: PodSeen): Promise<void> {
-  const status = pod.status.initContainerStatuses?.find(({ name }) => name === 'sallyport');
-  const id = status?.containerID?.replace('containerd://', '') ?? '';
+export async function killContainer(node: ClusterNode, pod: PodSeen, container: string): Promise<void> {
+  const { code, stderr } = await runCtr(node, ['tasks', 'kill', '--signal', 'SIGKILL', findContainer(pod, container)]);
+  if (code !== 0) throw new Error(`${container} cannot be killed: ${stderr}`);
+}
+
+export const killSidecar = (node: ClusterNode, pod: PodSeen): Promise<void> => killContainer(node, pod, 'sallyport');
+
+/** A container's first process, as the node numbers it. */
+export async function findProcess(node: ClusterNode, pod: PodSeen, container: string): Promise<number> {
+  const { stdout } = await runCtr(node, ['tasks', 'ls']);
+  const [, pid] = new RegExp(`^${findContainer(pod, container)}\\s+(\\d+)`, 'm').exec(stdout) ?? [];
+  if (pid === undefined) throw new Error(`${container} does not run`);
+  return Number(pid);
+}
+
+function findContainer({ status }: PodSeen, container: string): string {
+  const all = [...(status.initContainerStatuses ?? []), ...(status.containerStatuses ?? [])];
+  return all.find(({ name }) => name === container)?.containerID?.replace('containerd://', '') ?? 'none';
+}
+
+function runCtr(node: ClusterNode, args: readonly string[]): Promise<Finished> {
   const ctr = [requirePart('ctr'), '--address', locateSocket(node.folder), '--namespace', 'k8s.io'];
-  const { code, stderr } = await node.execInNetns([...ctr, 'tasks', 'kill', '--signal', 'SIGKILL', id]);
-  if (code !== 0) throw new Error(`the sidecar cannot be killed: ${stderr}`);
+  return node.execInNetns([...ctr, ...args]);
 }

@@ -57,8 +57,7 @@ export async function openScene(node: ClusterNode, { replicas = 2, changes = {} 
   await node.waitFor('the mesh CA in the namespace', () => copyMeshCa(node), 30_000);
   await node.apply(render([...(await describeIssuer(material, keys)), ...describeDeviceAuth(material)]));
   await node.apply(render([...describeMaterial(material), ...describeFleet(material, replicas)]));
-  const files = readdirSync(EXAMPLE).filter(name => name.endsWith('.yaml') && !name.startsWith('00-'));
-  await node.apply(files.map(name => readExample(name, changes)).join('\n---\n'));
+  await applyExample(node, changes);
   for (const [namespace, name] of [
     ['identity', 'login'],
     ['fleet', 'device-auth'],
@@ -70,6 +69,12 @@ export async function openScene(node: ClusterNode, { replicas = 2, changes = {} 
     ...['-n', SHOP, 'get', 'service', 'fleet', '-o', 'jsonpath={.spec.clusterIP}'],
   ]);
   return { material, tokens, address, request: options => describeRequest(options, { material, tokens, address }) };
+}
+
+/** The example's policies, with changes (from → to). */
+export async function applyExample(node: ClusterNode, changes: Readonly<Record<string, string>>): Promise<void> {
+  const files = readdirSync(EXAMPLE).filter(name => name.endsWith('.yaml') && !name.startsWith('00-'));
+  await node.apply(files.map(name => readExample(name, changes)).join('\n---\n'));
 }
 
 /** @throws Error with the words of kubectl, of the pods and of their events. */
@@ -148,7 +153,7 @@ const configMap = (namespace: string, name: string, data: Readonly<Record<string
   ...{ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, namespace }, data },
 });
 
-const tlsSecret = (namespace: string, name: string, { chainPem, keyPem }: IssuedCertificate): Manifest => ({
+export const tlsSecret = (namespace: string, name: string, { chainPem, keyPem }: IssuedCertificate): Manifest => ({
   ...{ apiVersion: 'v1', kind: 'Secret', type: 'kubernetes.io/tls', metadata: { name, namespace } },
   stringData: { 'tls.crt': chainPem, 'tls.key': keyPem },
 });

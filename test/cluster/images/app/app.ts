@@ -4,11 +4,12 @@
  *   PORTS=8080,9090       HTTP, and WebSockets that echo; HTTPS where TLS_CERT and TLS_KEY name files
  *   HOST=::               the address that all of them are bound to
  *   TLS_CA                a file: client certificates are asked for, and judged but never demanded
- *   GRPC_PORT             a gRPC health service (HTTP/2 without TLS): SERVING
+ *   GRPC_PORT             a gRPC health service (HTTP/2 without TLS)
+ *   TCP_PORTS=7001,7002   accept connections and end them
  *   UDP_PORT              echoes datagrams
  *   STARTS_AFTER_MS       sleeps before it listens
  *
- * Paths: /healthz 200; /ready as POST /ready/on and /ready/off left it; /status/404; /delay/500 ms; /stream/100 a line every
+ * Paths: /healthz 200; /ready as POST /ready/on and /ready/off left it, and the gRPC service and the TCP ports with it; /status/404; /delay/500 ms; /stream/100 a line every
  * 100 ms until the client goes; /hang-up ends the connection without an answer; /fetch?url=… calls out and tells the answer.
  */
 import { createSocket } from 'node:dgram';
@@ -20,11 +21,20 @@ import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { TLSSocket } from 'node:tls';
 import { startHealthService } from './grpc-health.ts';
+import { createTcpPorts } from './tcp.ts';
 import { echoMessages } from './websocket.ts';
 
 const { env } = process;
 const host = env['HOST'] ?? '::';
+const numbers = (name: string): readonly number[] => env[name]?.split(',').map(Number) ?? [];
+const tcpPorts = createTcpPorts(numbers('TCP_PORTS'), host);
 let ready = true;
+
+function setReady(to: boolean): void {
+  ready = to;
+  if (to) tcpPorts.open();
+  else tcpPorts.close();
+}
 
 function describe(request: IncomingMessage, body: string): unknown {
   const { method, url, rawHeaders, socket, httpVersion } = request;
@@ -51,7 +61,7 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
   };
   switch (first) {
     case 'ready':
-      if (request.method === 'POST') ready = second !== 'off';
+      if (request.method === 'POST') setReady(second !== 'off');
       return say(ready || request.method === 'POST' ? 200 : 503);
     case 'status':
       return say(Number(second));
@@ -104,7 +114,8 @@ const servers = (env['PORTS'] ?? '8080').split(',').map(port => {
   const server = openServer().on('upgrade', echoMessages);
   return server.listen(Number(port), host, () => console.log(JSON.stringify({ listening: port })));
 });
-if (env['GRPC_PORT'] !== undefined) startHealthService(Number(env['GRPC_PORT']), host);
+if (env['GRPC_PORT'] !== undefined) startHealthService(Number(env['GRPC_PORT']), host, () => ready);
+setReady(true);
 if (env['UDP_PORT'] !== undefined) {
   const udp = createSocket('udp6').bind(Number(env['UDP_PORT']), host);
   udp.on('message', (message, from) => udp.send(message, from.port, from.address));
