@@ -85,13 +85,13 @@ export function testExplicit(get: GetInstalled): void {
       await node.apply(render([describeApp('early', { HOST: '0.0.0.0' })]));
       const [pod] = await waitForPods(node, STRICT, 'early');
       assert.ok(pod !== undefined);
+      await node.waitFor('the port in the metric', async () => (await readMetric(pod)) === '1', WITHIN_MS);
       await node.apply(render([loopbackApi('early')]));
       const told = await node.waitFor('AppExposed', async () => (await readExposed('early')) || undefined, WITHIN_MS);
       assert.equal(
         told,
         'True NotLoopback on 1/1 pods the app listens on port 8080 beyond 127.0.0.1, past its sidecar',
       );
-      assert.equal(await readMetric(pod), '1');
       await node.waitFor(
         'a pod that is not ready',
         async () => (await listPods(node, STRICT, 'early')).every(each => !isReady(each)),

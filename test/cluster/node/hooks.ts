@@ -8,7 +8,7 @@ import type { ClusterNode } from '../support/node.ts';
 import type { Manifest } from '../../support/manifests.ts';
 
 const WITHIN_MS = 60_000;
-const SLEEP = ['node', '-e', 'setInterval(() => {}, 1e6)'];
+const SLEEP = ['node', '-e', 'setInterval(() => {}, 1e6); process.on("SIGTERM", () => process.exit())'];
 /** The kubelet starts the next container when this has ended. */
 const LISTENS = `const look = () => fetch('http://127.0.0.1:8080/healthz').catch(() => setTimeout(look, 20)); look()`;
 
@@ -36,7 +36,7 @@ function describePod(namespace: string, name: string, { postStart, preStop }: Ho
       ? {}
       : { lifecycle: { postStart: ask(postStart), preStop: { sleep: { seconds: 0 } } } }),
   };
-  const spec = { ...(pod['spec'] as object), terminationGracePeriodSeconds: 10, containers: [...containers, second] };
+  const spec = { ...(pod['spec'] as object), terminationGracePeriodSeconds: 5, containers: [...containers, second] };
   return { ...pod, spec };
 }
 
