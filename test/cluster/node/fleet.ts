@@ -98,6 +98,7 @@ export function testFleet(get: GetInstalled): void {
           (await node.kubectl(['-n', 'identity', 'exec', 'client', '--', 'node', '-e', ask(headers)])).stdout.trim();
         assert.equal(await run({ authorization: `Bearer ${scene.tokens.get('web') ?? ''}` }), '200');
         assert.equal(await run({}), '401');
+        await node.kubectl(['-n', 'identity', 'delete', 'pod', 'client', '--wait=false']);
       });
 
       test('at ports without an Api, declared or not, and at the sidecar’s own: the connection is reset', async () => {

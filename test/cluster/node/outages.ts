@@ -48,6 +48,7 @@ export function testOutages(get: GetInstalled): void {
       const flags = [`--mesh-ca-lifetime=${CA_SECONDS}s`, `--mesh-ca-overlap=${OVERLAP_SECONDS}s`];
       await installSallyport(node, { values: [`controller.extraArgs={${flags.join(',')}}`] });
       await applyExample(node, CHANGES);
+      await replaceMeshCa(node);
       // As whoever runs device-auth would, with trust-manager or the like.
       copying = setInterval(() => void copyMeshCa(node).catch(() => undefined), COPY_MS);
     });
@@ -198,6 +199,26 @@ export function testOutages(get: GetInstalled): void {
       assertNoneFailed(await during(() => new Promise(resolve => setTimeout(resolve, 1000))));
     });
   });
+}
+
+/** The one that is there lasts a year. Without overlap, so what it signed has to go with it. */
+async function replaceMeshCa(node: ClusterNode): Promise<void> {
+  const before = await readSigningCa(node);
+  await node.kubectl(['-n', SYSTEM, 'delete', 'secret', 'sallyport-mesh-ca']);
+  await node.waitFor('a mesh CA that ends soon', async () => {
+    const now = await readSigningCa(node);
+    return now !== '' && now !== before;
+  });
+  await node.waitFor('its bundle at device-auth', () => copyMeshCa(node));
+  await Promise.all(
+    [
+      ['fleet', 'device-auth'],
+      [SHOP, 'fleet'],
+    ].map(async ([namespace = '', name = '']) => {
+      await node.kubectl(['-n', namespace, 'rollout', 'restart', `deployment/${name}`]);
+      await waitForRollout(node, namespace, name);
+    }),
+  );
 }
 
 /** Its fingerprint; empty while nobody answers. */
