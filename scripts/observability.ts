@@ -166,7 +166,8 @@ const SIDECAR_PANELS: readonly Omit<Panel, 'about'>[] = [
 const CONTROLLER_PANELS: readonly Omit<Panel, 'about'>[] = [
   {
     title: 'Pods to start anew',
-    description: 'Pods of opted-in namespaces without a sidecar, and those whose sidecar is of another version.',
+    description:
+      'Pods of opted-in namespaces without a sidecar, those whose sidecar is of another version, and those that leave ports open past their allowance.',
     unit: 'short',
     queries: [
       {
@@ -176,6 +177,10 @@ const CONTROLLER_PANELS: readonly Omit<Panel, 'about'>[] = [
       {
         legend: '{{pod_namespace}} outdated',
         expr: 'max by (pod_namespace) (sallyport_controller_outdated_sidecars)',
+      },
+      {
+        legend: '{{pod_namespace}} open past an allowance',
+        expr: 'max by (pod_namespace) (sallyport_controller_left_open_pods)',
       },
     ],
   },

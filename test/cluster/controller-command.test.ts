@@ -5,7 +5,7 @@ import { after, before, describe, test } from 'node:test';
 import { text } from 'node:stream/consumers';
 import { until } from '../support/until.ts';
 import { openControllerScene, SYSTEM, type ControllerScene } from './support/controller.ts';
-import { startControllerProcess, type ControllerProcess } from './support/controller-process.ts';
+import { registerWebhook, startControllerProcess, type ControllerProcess } from './support/controller-process.ts';
 import { skipWithout } from './support/requirements.ts';
 
 const POLICY = `apiVersion: sallyport.dev/v1alpha1
@@ -21,6 +21,7 @@ describe('sallyport controller', { skip: skipWithout('control-plane') }, () => {
     scene = await openControllerScene();
     await scene.cluster.createNamespace('shop', { 'sallyport.dev/inject': 'enabled' });
     running = await startControllerProcess(scene.cluster, {
+      trusted: true,
       args: ['--mesh-ca-lifetime', '1h', '--mesh-ca-overlap', '1m'],
     });
   });
@@ -74,6 +75,32 @@ spec:
     const [said, [code]] = (await Promise.all([text(child.stdout), once(child, 'exit')])) as [string, [number]];
     assert.equal(code, 0);
     assert.match(said, /a policy that is right was taken\n.*was refused: spec\.request\[0\]\.authorize\.deny\[0\]/);
+  });
+
+  // Why docs/guide/kubernetes.md says so: nothing that is ours is asked.
+  test('is not asked about fields that do not exist: the API server refuses them, or takes them away first', async () => {
+    await registerWebhook(scene.cluster, running);
+    const misspelt = POLICY.replace('{request: []}', '{request: [], modde: Audit}').replace(
+      'name: p',
+      'name: misspelt',
+    );
+    const apply = (...args: readonly string[]) => scene.cluster.kubectl(['apply', ...args, '-f', '-'], misspelt);
+    const strict = await apply();
+    assert.equal(strict.code, 1);
+    assert.match(strict.stderr, /strict decoding error: unknown field "spec\.modde"/);
+    const taken = await apply('--validate=ignore');
+    assert.equal(taken.code, 0, taken.stderr);
+    const { stdout } = await scene.cluster.kubectl([
+      ...['get', 'authpolicy.sallyport.dev', 'misspelt', '-n', 'shop', '-o', 'jsonpath={.spec.modde}{.spec.mode}'],
+    ]);
+    assert.equal(stdout, 'Enforce');
+    // What is wrong and not unknown it is asked about.
+    const wrong = POLICY.replace(
+      'request: []',
+      "request: [{name: a, jwt: {issuers: [x], audiences: [Any, 'api://a']}}]",
+    );
+    const { stderr } = await scene.cluster.kubectl(['apply', '-f', '-'], wrong);
+    assert.match(stderr, /spec\.request\[0\]\.jwt\.audiences/);
   });
 
   test('tells the admission policies what it injects', async () => {

@@ -2,15 +2,13 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { PANELS } from '../../scripts/observability.ts';
-import { GROUP } from '../../src/api/object.ts';
-import { VALIDATE_PATH } from '../../src/injector/webhooks.ts';
 import { createControllerStream, type ControllerStream } from '../../src/material/controller-stream.ts';
 import { SILENT } from '../../src/telemetry/telemetry.ts';
 import { missProgram } from '../support/programs.ts';
 import { makeConcrete, startPrometheus, type Prometheus } from '../support/prometheus.ts';
 import { until } from '../support/until.ts';
 import { openControllerScene, type ControllerScene } from './support/controller.ts';
-import { startControllerProcess, type ControllerProcess } from './support/controller-process.ts';
+import { registerWebhook, startControllerProcess, type ControllerProcess } from './support/controller-process.ts';
 import { skipWithout } from './support/requirements.ts';
 
 const WITHIN_MS = 60_000;
@@ -40,6 +38,7 @@ describe('Prometheus and the controller', { skip: skipWithout('control-plane') |
     const pod = await scene.createPod('shop', 'protected');
     await scene.createPod('shop', 'old', { image: 'localhost/sallyport:0' });
     await scene.createPod('shop', 'bare', { sidecar: false });
+    await scene.createPod('shop', 'opened', { open: ['15191,9090'] });
     await scene.cluster.apply(POLICIES);
     controller = await startControllerProcess(scene.cluster, {
       trusted: true,
@@ -62,7 +61,7 @@ describe('Prometheus and the controller', { skip: skipWithout('control-plane') |
     streams = [open(await scene.token('shop', pod)), open(await scene.token('shop'))];
     for (const stream of streams) stream.start();
     await until('Prometheus to scrape', () => prometheus.isUp());
-    assert.equal((await registerWebhook()).status, 201);
+    await registerWebhook(scene.cluster, controller);
   });
   after(async () => {
     await Promise.all(streams.map(stream => stream.stop()));
@@ -70,22 +69,6 @@ describe('Prometheus and the controller', { skip: skipWithout('control-plane') |
     await controller.stop('SIGKILL');
     await scene.close();
   });
-
-  /** The API server asks the controller about policies. */
-  const registerWebhook = () =>
-    scene.cluster.call('POST', '/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations', {
-      metadata: { name: 'asked-here' },
-      webhooks: [
-        {
-          ...{ name: 'validate.test.sallyport.dev', sideEffects: 'NoneOnDryRun', admissionReviewVersions: ['v1'] },
-          clientConfig: {
-            url: scene.cluster.webhookUrl(controller.ports.webhook, VALIDATE_PATH),
-            caBundle: Buffer.from(String(controller.connection('').ca)).toString('base64'),
-          },
-          rules: [{ apiGroups: [GROUP], apiVersions: ['*'], resources: ['*'], operations: ['CREATE', 'UPDATE'] }],
-        },
-      ],
-    });
 
   /** Each policy is asked about, and gets a status. */
   const applyPolicy = (name: string): Promise<string> =>
@@ -113,9 +96,9 @@ describe('Prometheus and the controller', { skip: skipWithout('control-plane') |
   const becomesPending = (name: string): Promise<unknown> =>
     until(`${name} to be pending`, async () => (await prometheus.alerts()).includes(name), WITHIN_MS);
 
-  test('pods without a sidecar, outdated ones and a CA that ends soon raise their alerts', async () => {
-    for (const name of ['SallyportPodsUnprotected', 'SallyportSidecarsOutdated', 'SallyportCertificateEnds']) {
-      await becomesPending(name);
+  test('pods without a sidecar, outdated ones, ports left open and a CA that ends soon raise their alerts', async () => {
+    for (const name of ['PodsUnprotected', 'SidecarsOutdated', 'AllowanceEnded', 'CertificateEnds']) {
+      await becomesPending(`Sallyport${name}`);
     }
     const [sample] = await prometheus.query('max by (pod_namespace) (sallyport_controller_unprotected_pods) > 0');
     assert.deepEqual([sample?.metric['pod_namespace'], sample?.value[1]], ['shop', '1']);

@@ -4,9 +4,12 @@ import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CONTROLLER_AUDIENCE, CONTROLLER_SERVICE } from '../../../src/api/names.ts';
+import { GROUP } from '../../../src/api/object.ts';
 import { createAuthority } from '../../../src/demo/pki.ts';
+import { VALIDATE_PATH } from '../../../src/injector/webhooks.ts';
 import type { KubeConnection } from '../../../src/kube/connection.ts';
 import type { Cluster } from './cluster.ts';
+import type { ControlPlane } from './control-plane.ts';
 import { IMAGE, SYSTEM } from './controller.ts';
 import { findFreePorts } from './ports.ts';
 
@@ -80,6 +83,25 @@ export async function startControllerProcess(
       return code;
     },
   };
+}
+
+/** From now on the API server asks a `trusted` controller about policies. @throws Error when it does not take that */
+export async function registerWebhook(cluster: ControlPlane, controller: ControllerProcess): Promise<void> {
+  const path = '/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations';
+  const { status } = await cluster.call('POST', path, {
+    metadata: { name: 'asked-here' },
+    webhooks: [
+      {
+        ...{ name: 'validate.test.sallyport.dev', sideEffects: 'NoneOnDryRun', admissionReviewVersions: ['v1'] },
+        clientConfig: {
+          url: cluster.webhookUrl(controller.ports.webhook, VALIDATE_PATH),
+          caBundle: Buffer.from(String(controller.connection('').ca)).toString('base64'),
+        },
+        rules: [{ apiGroups: [GROUP], apiVersions: ['*'], resources: ['*'], operations: ['CREATE', 'UPDATE'] }],
+      },
+    ],
+  });
+  if (status !== 201) throw new Error(`the webhook cannot be registered: ${status}`);
 }
 
 async function giveCertificate({ call }: Cluster) {
