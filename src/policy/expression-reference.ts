@@ -19,7 +19,7 @@ export function renderExpressions(): string {
   return joinBlocks([
     '# Expressions and templates',
     NOTICE,
-    `Expressions are [CEL](https://cel.dev), the language of Kubernetes validation, at most ${MAX_SOURCE} characters. They are parsed and type-checked when the policy loads: an unknown variable, a step that runs later and a wrong type are problems that \`sallyport check\` and the log show. What an evaluation may cost is bounded.`,
+    `Expressions are [CEL](https://cel.dev), the language of Kubernetes validation, at most ${MAX_SOURCE} characters. They are parsed and type-checked when the policy loads: an unknown variable, a step that runs later and a wrong type are problems that \`sallyport check\` and the log show. What an evaluation may cost is bounded, and so is what all evaluations of one request may cost together.`,
     ...renderVariables(),
     ...renderAbsent(),
     ...renderFunctions(),
@@ -193,6 +193,10 @@ const FAILURES: readonly (readonly string[])[] = [
   ['`deviceAuth.deviceId`, `deviceAuth.certificateIdentity`', '403 `DeviceMismatch`.'],
   ['Templates and `allow.expression` of a DeviceAuthService', '503 `DeviceAuthUnavailable`.'],
   ['`countWhen` of `rateLimit` and `quota`', 'The call counts.'],
+  [
+    'A template of a `DeviceAuthService`',
+    'Denies with 403 `ExpressionFailed`; the service is not asked, and its breaker does not count it.',
+  ],
   ['Anything in the response part', '502 `AppProtocolError`.'],
 ];
 

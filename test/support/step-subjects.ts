@@ -114,7 +114,11 @@ const TRUST = made.clientTrust('devices', {
 });
 const TRUST_ANCHOR = made.configMap('devices', { 'ca.crt': devices.certificatePem });
 export const DEVICE_HOST = 'device-auth.shop.svc';
-const SERVICE = made.deviceAuthService('devices', { url: `http://${DEVICE_HOST}/check` });
+const SERVICE = made.deviceAuthService('devices', {
+  url: `http://${DEVICE_HOST}/check`,
+  // What no header can carry, nobody is asked about (E8).
+  request: { headers: { 'X-Device': '${deviceId}' } },
+});
 
 export const REQUEST_SUBJECTS: Readonly<Record<string, Subject>> = {
   jwt: {

@@ -298,7 +298,7 @@ export const deviceAuthStep = object({
   deviceId: required({
     ...template,
     description:
-      'The device id; must equal the answer’s deviceId, and certificateIdentity when given, else 403 DeviceMismatch.',
+      'The device id; must equal the answer’s deviceId, and certificateIdentity when given, else 403 DeviceMismatch. So is an empty one, and one of more than 512 characters.',
     example: '${params.deviceId}',
   }),
   certificateIdentity: optional({
