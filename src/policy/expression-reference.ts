@@ -191,7 +191,7 @@ const FAILURES: readonly (readonly string[])[] = [
     '403 `ExpressionFailed`; the log names the field in `detail`.',
   ],
   ['`deviceAuth.deviceId`, `deviceAuth.certificateIdentity`', '403 `DeviceMismatch`.'],
-  ['Templates and `allow.expression` of a DeviceAuthService', '503 `DeviceAuthUnavailable`.'],
+  ['`allow.expression` of a `DeviceAuthService`', '503 `DeviceAuthUnavailable`.'],
   ['`countWhen` of `rateLimit` and `quota`', 'The call counts.'],
   [
     'A template of a `DeviceAuthService`',
