@@ -97,7 +97,7 @@ export const STATUS_OF: Readonly<Record<KindName, Readonly<Record<string, Status
         notAfter: {
           type: 'date-time',
           description:
-            'When it ends. For managed: the first end among the certificates that pods have now, to the hour; each is renewed from a third of its life on, without anybody’s doing. Absent while no pod has one.',
+            'When it ends. For managed: the first end among the certificates that pods have now, rounded down by up to a 72nd of their lifetime; each is renewed from a third of its life on, without anybody’s doing. Absent while no pod has one.',
         },
         caNotAfter: {
           type: 'date-time',

@@ -408,7 +408,7 @@ ${policy('{backend: {credential: mesh}}')}`);
     const show = (states: PodStates): unknown =>
       evaluate(objects, { pods, states }).statuses.get('BackendCredential shop/mesh')?.fields;
     assert.deepEqual(show(new Map()), { certificate: { spiffeId } });
-    // The first of their certificates that ends, to the hour: what is written must not move with each renewal.
+    // The first of their certificates that ends, to a 72nd of 72 h: what is written must not move with each renewal.
     const states = pods.map((pod, index) => {
       const notAfter = Date.parse(`2027-01-0${index + 3}T10:42:17Z`);
       return makeState(pod, [], { certificates: [{ credential: 'shop/mesh', notAfter, sha256: 'AB' }] });

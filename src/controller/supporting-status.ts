@@ -60,7 +60,8 @@ export interface CredentialContext {
 }
 
 const MOST_IDENTITIES = 8;
-const HOUR_MS = 3_600_000;
+/** Of a lifetime: hours of the usual 72. */
+const STEPS = 72;
 
 /** status.certificate of a BackendCredential; nothing for sorts without a certificate, or files, which only pods see. */
 export function describeCredential(
@@ -73,7 +74,12 @@ export function describeCredential(
     const users = [...pods];
     const reports = users.flatMap(({ uid }) => states.get(uid)?.certificates ?? []);
     const ends = reports.filter(({ credential }) => credential === key).map(({ notAfter }) => notAfter);
-    return { certificate: { ...describeManaged(meta.namespace, users, mesh), ...describeFirstEnd(ends) } };
+    return {
+      certificate: {
+        ...describeManaged(meta.namespace, users, mesh),
+        ...describeFirstEnd(ends, meshCertificate.managed.lifetime),
+      },
+    };
   }
   if (meshCertificate?.secretName === undefined) return {};
   const text = data.find('Secret', `${meta.namespace}/${meshCertificate.secretName}`)?.data.get('tls.crt');
@@ -83,9 +89,9 @@ export function describeCredential(
 }
 
 /** Rounded down, so that a thousand renewals a day are no thousand writes that every sidecar is told of. */
-function describeFirstEnd(ends: readonly number[]): Fields {
-  const first = Math.min(...ends);
-  return ends.length === 0 ? {} : { notAfter: formatTime(first - (first % HOUR_MS)) };
+function describeFirstEnd(ends: readonly number[], lifetimeMs: number): Fields {
+  const first = ends.reduce((least, end) => Math.min(least, end), Infinity);
+  return ends.length === 0 ? {} : { notAfter: formatTime(first - (first % (lifetimeMs / STEPS))) };
 }
 
 /** Leaves change daily, so apps pin the CA and the identity. */

@@ -87,7 +87,7 @@ describe('what people see of a cluster', { skip: skipWithout('control-plane') },
         'authpolicy.sallyport.dev/fleet  Enforce  True  generation 1 on 2/2 pods',
         'authpolicy.sallyport.dev/gold  Enforce  True  generation 1 on 2/2 pods',
         'authpolicy.sallyport.dev/telemetry  Enforce  True  generation 1 on 2/2 pods',
-        'backendcredential.sallyport.dev/mesh  2099-01-01T00:00:00Z  True',
+        'backendcredential.sallyport.dev/mesh  2098-01-01T00:00:00Z  True',
         'clienttrust.sallyport.dev/devices  Strict  True',
         'clusterauthpolicy.sallyport.dev/baseline  Enforce  True  generation 1 on 2/2 pods',
         'deviceauthservice.sallyport.dev/devices  https://device-auth.fleet.svc:8443/check  True',
@@ -185,7 +185,8 @@ async function writeStatus(client: KubeClient): Promise<void> {
   );
   const issuers = [{ key: 'shop/corp', keys: 2, stale: false, fetchedAt: Date.now() - 3_600_000 }];
   const acknowledged = objects.map(object => say(object));
-  const states = new Map(pods.map(pod => makeState(pod, acknowledged, { issuers })));
+  const certificates = [{ credential: 'shop/mesh', notAfter: Date.UTC(2098, 0, 1, 0, 30), sha256: 'EF' }];
+  const states = new Map(pods.map(pod => makeState(pod, acknowledged, { issuers, certificates })));
   const common = { namespace: 'shop', namespaceLabels: LABELS, requireLabel: false, checkData: () => [] };
   const data = { find: () => undefined };
   const facts = examineNamespace({ ...common, objects, pods, data });
