@@ -150,10 +150,6 @@ describe('parsing an object', () => {
       step({ when: null, authorize: { deny: [{ expression: 'true' }] } }),
       'spec.request[0].when: is empty, but text is wanted, give it a value, or remove the field',
     ],
-    'a value that is not built': [
-      manifest('Api', { ...MINIMAL.Api, app: { protocol: 'HTTP2' } }),
-      'spec.app.protocol: HTTP/2 to the app is not built yet, write Auto or HTTP1',
-    ],
     'two steps in one': [
       step({ requireHeader: { name: 'a' }, removeHeaders: ['b'] }),
       'spec.request[0].removeHeaders: requireHeader and removeHeaders exclude each other, keep one of them',

@@ -1,5 +1,6 @@
 /** The app's answer on its way to the client: planned by the policy that permitted the request, body streamed or rewritten. */
 import type { ParsedFields, ResponseHead } from '../http/message.ts';
+import { isGrpc } from '../decision/grpc-answer.ts';
 import { planAnswer, recallAnswer, rememberAnswer, type AnswerPlan } from './answer-plan.ts';
 import type { AnswerSink } from './answer-reader.ts';
 import { BodyRewriter } from './body-rewriter.ts';
@@ -60,7 +61,7 @@ export class Answer implements AnswerSink {
     remembered ??= rememberAnswer(this.#toApp, head, plan);
     this.#plan = plan;
     exchange.status = plan.status;
-    this.isEvents = isEventStream(head);
+    this.isEvents = isEventStream(head) || isGrpc(head);
     if (plan.body !== undefined) {
       this.#replace(head, plan, plan.body, behind);
       return false;

@@ -120,6 +120,8 @@ export class AppExchange implements UpstreamUser {
 
   onUpstreamReady(upstream: AppLink): void {
     const { exchange } = this;
+    // It was given up meanwhile.
+    if (this.#phase !== 'connecting') return upstream.destroy();
     // At once when a connection was idle; after a dial the clock has moved.
     if (this.#cancelDial !== undefined) exchange.tick();
     this.#cancelDial = undefined;
@@ -264,15 +266,16 @@ export class AppExchange implements UpstreamUser {
   onUpstreamHead(head: ResponseHead): void {
     this.#hear(answer => {
       if (head.status < 200) answer.inform(head);
-      else if (answer.start(head, 0)) answer.flush();
+      else answer.start(head, 0);
     });
   }
 
   onUpstreamContent(slice: Uint8Array): void {
-    this.#hear(answer => {
-      answer.data(slice);
-      answer.flush();
-    });
+    this.#hear(answer => answer.data(slice));
+  }
+
+  onUpstreamFlush(): void {
+    if (this.#phase !== 'over' && this.#answer?.begun === true) this.#hear(answer => answer.flush());
   }
 
   onUpstreamComplete(trailers: ParsedFields | undefined): void {
@@ -330,6 +333,7 @@ export class AppExchange implements UpstreamUser {
     const { head, body } = this.exchange;
     const silent = this.#answer === undefined;
     const bodiless = head.framing.kind !== 'chunked' && body.complete && body.bytes === 0;
+    // Nobody has looked at it, or nobody is likely to have.
     const isFair = upstream?.refused === true || (upstream?.reused === true && REPEATABLE.has(head.method));
     if (upstream !== undefined && isFair && silent && bodiless && !this.#retried) {
       this.#retried = true;

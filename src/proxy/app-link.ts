@@ -59,6 +59,8 @@ export interface UpstreamUser {
   onUpstreamHead(head: ResponseHead): void;
   onUpstreamContent(slice: Uint8Array): void;
   onUpstreamComplete(trailers: ParsedFields | undefined): void;
+  /** HTTP/2: everything is here for now that came together. */
+  onUpstreamFlush(): void;
   /** HTTP/2: what has come is no answer. */
   onUpstreamBroken(): void;
   /** Closed or reset without, or after, its end. */

@@ -19,11 +19,16 @@ export interface AppTls {
   readonly fingerprint?: string;
 }
 
+/** Which HTTP is spoken to the app. */
+export type Speaks = 'Auto' | 'HTTP1' | 'HTTP2';
+
 export interface AppTarget {
-  /** Equal keys may share connections: address, TLS, trust, credential and clocks are the same. */
+  /** Equal keys may share connections: address, TLS, trust, credential, protocol and clocks are the same. */
   readonly key: string;
   readonly address: SocketAddress;
   readonly tls?: AppTls;
+  /** Auto: as ALPN says. */
+  readonly speaks: Speaks;
   readonly timeouts: AppPlan['timeouts'];
   /** `app.url` (M4): authority for Host, path prefix, and the dial guard. */
   readonly fixed?: { readonly host: string; readonly path: string };
@@ -33,6 +38,7 @@ export type FoundTarget = { readonly target: AppTarget } | { readonly reason: Re
 
 export interface TargetInput {
   readonly app: AppPlan;
+  readonly speaks: Speaks;
   readonly credential?: AppCertificate;
   readonly material: Material;
   /** Of `--app`, for the Api's port. */
@@ -44,7 +50,7 @@ const PEM_CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE---
 
 /** Bad or missing material is a reason, never a weaker target: no plaintext, no public roots. */
 export function findTarget(input: TargetInput): FoundTarget {
-  const { app } = input;
+  const { app, speaks } = input;
   const fixed = app.url === undefined ? undefined : new URL(app.url);
   const dialled = fixed === undefined ? input.address : findUrlAddress(fixed, input.resolve);
   if (dialled === undefined) return { reason: 'AppUnavailable', problem: 'no --app address for the port of this Api' };
@@ -54,8 +60,9 @@ export function findTarget(input: TargetInput): FoundTarget {
   if (security !== undefined && 'reason' in security) return security;
   return {
     target: {
-      key: JSON.stringify([dialled.host, dialled.port, security?.key ?? 'plain', app.timeouts, fixed !== undefined]),
+      key: JSON.stringify([dialled.host, dialled.port, security?.key ?? 'plain', app.timeouts, fixed !== undefined, speaks]),
       address: dialled,
+      speaks,
       timeouts: app.timeouts,
       ...(security === undefined ? {} : { tls: security.tls }),
       ...(fixed === undefined ? {} : { fixed: { host: fixed.host, path: fixed.pathname } }),

@@ -38,6 +38,21 @@ export type Dialled =
 const isCertificateProblem = (code: string): boolean =>
   code === 'ERR_TLS_CERT_ALTNAME_INVALID' || /CERT|ISSUER|SIGNATURE|CRL|UNTRUSTED|REJECTED/.test(code);
 
+/** By ALPN. */
+const PROTOCOLS: Readonly<Record<AppTarget['speaks'], string[]>> = {
+  Auto: ['h2', 'http/1.1'],
+  HTTP1: ['http/1.1'],
+  HTTP2: ['h2'],
+};
+
+/** Whether HTTP/2 is spoken over what was dialled; undefined: it should be, and is not. */
+export function agreesOnHttp2(socket: Socket, { speaks, tls }: AppTarget): boolean | undefined {
+  if (speaks === 'HTTP1') return false;
+  if (tls === undefined) return speaks === 'HTTP2';
+  if (socket instanceof TLSSocket && socket.alpnProtocol === 'h2') return true;
+  return speaks === 'HTTP2' ? undefined : false;
+}
+
 /** `target.timeouts.connect` bounds TCP and TLS together. */
 export function dial(target: AppTarget, deps: DialDeps, done: (result: Dialled) => void): CancelDial {
   const { address, fixed, tls } = target;
@@ -73,7 +88,7 @@ export function dial(target: AppTarget, deps: DialDeps, done: (result: Dialled) 
           ...(tls.serverName === undefined ? {} : { servername: tls.serverName }),
           // A pinned certificate stands for itself: no chain is built, and checkPin() refuses any other.
           rejectUnauthorized: tls.fingerprint === undefined,
-          ...(deps.opaque === true ? {} : { ALPNProtocols: ['http/1.1'] }),
+          ...(deps.opaque === true ? {} : { ALPNProtocols: PROTOCOLS[target.speaks] }),
         });
   const deliverTo = (to: Receiver): void => {
     receiver = to;

@@ -1,4 +1,5 @@
 /** The only way to the app: takes a Permit, which only decide() makes. */
+import { isGrpc } from '../decision/grpc-answer.ts';
 import { requestNeedsIdentity } from '../decision/response.ts';
 import type { ObjectKey } from '../api/object.ts';
 import type { PresentedHeader } from '../credentials/credentials.ts';
@@ -8,7 +9,7 @@ import { renderFields, type FieldLines, type HeaderEdit, type RequestRendering }
 import { TRUSTED_CERTIFICATE, TRUSTED_PEER } from '../http/names.ts';
 import type { ApiPlan, Route } from '../policy/model.ts';
 import type { RequestView } from '../policy/request.ts';
-import type { AppTarget } from './app-target.ts';
+import type { AppTarget, Speaks } from './app-target.ts';
 import type { Exchange } from './exchange.ts';
 import { showAddress } from './binding.ts';
 import { reserveFor, type ActiveListener } from './listener.ts';
@@ -31,7 +32,11 @@ export function forward(permit: Permit, permitted: Permitted): void {
     return exchange.fail('BodyTooLarge');
   }
   const credential = pipeline.certificateCredential;
-  const reached = client.shared.pools.find(active.generation, api.app, active.plan.port, client.dialled, credential);
+  const speaks = chooseProtocol(exchange, api.app);
+  // There is no other way to carry it (data-path.md).
+  if (speaks === 'HTTP2' && head.upgradeWebSocket) return exchange.fail('AppProtocolError');
+  const { pools } = client.shared;
+  const reached = pools.find(active.generation, api.app, active.plan.port, client.dialled, credential, speaks);
   if ('reason' in reached) return exchange.fail(reached.reason);
   const send = (presented?: PresentedHeader): void =>
     exchange.send({
@@ -49,6 +54,18 @@ export function forward(permit: Permit, permitted: Permitted): void {
     if (presented === undefined) exchange.fail('CredentialUnavailable');
     else send(presented);
   });
+}
+
+/**
+ * `app.protocol: Auto`: over TLS what ALPN says, on plaintext HTTP/1.1, but HTTP/2 for gRPC, which has nothing else. A
+ * WebSocket is HTTP/1.1 wherever it may be.
+ */
+function chooseProtocol({ head }: Exchange, { protocol, scheme, url }: ApiPlan['app']): Speaks {
+  if (protocol !== 'Auto') return protocol;
+  if (head.upgradeWebSocket) return 'HTTP1';
+  const secure = url === undefined ? scheme === 'https' : url.startsWith('https:');
+  if (secure) return 'Auto';
+  return isGrpc(head) ? 'HTTP2' : 'HTTP1';
 }
 
 /** At once when the header is at hand, else when it has come. */

@@ -1,6 +1,8 @@
 /** Connections to one target that are kept between exchanges. The last one used is used first, so that spare ones go idle. */
 import type { AppTarget } from './app-target.ts';
-import { dial, type DialDeps, type CancelDial } from './dial.ts';
+import type { NameTable } from '../http/message.ts';
+import { agreesOnHttp2, dial, type DialDeps, type CancelDial, type Dialled } from './dial.ts';
+import { createAppSessions, type Waiting } from './http2/app-sessions.ts';
 import type { Sweep, Sweepable } from './sweep.ts';
 import type { UpstreamUser } from './app-link.ts';
 import { Upstream, type UpstreamHome } from './upstream.ts';
@@ -30,13 +32,18 @@ export interface PoolDeps {
   readonly dialling: DialDeps;
   readonly monotonic: () => number;
   readonly sweep: Sweep;
+  readonly names: NameTable;
 }
 
-export function createPool(target: AppTarget, { dialling, monotonic, sweep }: PoolDeps): Pool {
+export function createPool(target: AppTarget, { dialling, monotonic, sweep, names }: PoolDeps): Pool {
   const idle: Upstream[] = [];
   const open = new Set<Upstream>();
   let closed = false;
   let staleAt = Infinity;
+  const idleMs = target.timeouts.poolIdle;
+  const sessions = createAppSessions({ secure: target.tls !== undefined, names, monotonic, idleMs });
+  /** What the last dial has found. */
+  let speaksHttp2 = target.speaks !== 'HTTP1';
 
   const home: UpstreamHome = {
     park: (upstream, keepAliveMs, now) => {
@@ -61,6 +68,7 @@ export function createPool(target: AppTarget, { dialling, monotonic, sweep }: Po
   const swept: Sweepable = {
     sweep: now => {
       if (idle.length > 0) closeIdle(upstream => upstream.idleUntil <= now || staleAt <= now);
+      sessions.sweep(now, staleAt);
     },
   };
   sweep.add(swept);
@@ -72,20 +80,54 @@ export function createPool(target: AppTarget, { dialling, monotonic, sweep }: Po
     }
     return undefined;
   };
+  const serve = (user: UpstreamUser, result: Exclude<Dialled, { reason: unknown }>): void => {
+    const upstream = new Upstream(result.socket, result.reading, home);
+    result.deliverTo(upstream);
+    open.add(upstream);
+    upstream.user = user;
+    user.onUpstreamReady(upstream);
+  };
   const dialFor = (user: UpstreamUser): CancelDial =>
     dial(target, dialling, result => {
       if ('reason' in result) return user.onUpstreamFailed(result.reason, result.problem);
-      const upstream = new Upstream(result.socket, result.reading, home);
-      result.deliverTo(upstream);
-      open.add(upstream);
-      upstream.user = user;
-      user.onUpstreamReady(upstream);
+      // What ALPN says may change from dial to dial.
+      speaksHttp2 = agreesOnHttp2(result.socket, target) === true;
+      if (speaksHttp2) sessions.adopt(result.socket, user);
+      else serve(user, result);
     });
+  /** For everybody who waits: one connection carries them all, if the app speaks HTTP/2. */
+  const dialForAll = (waiting: Waiting): CancelDial =>
+    dial(target, dialling, result => {
+      if ('reason' in result) return waiting.failed(result.reason, result.problem);
+      const isHttp2 = agreesOnHttp2(result.socket, target);
+      if (isHttp2 === undefined) {
+        result.socket.destroy();
+        return waiting.failed('AppProtocolError', 'NO_HTTP2');
+      }
+      speaksHttp2 = isHttp2;
+      if (isHttp2) return waiting.opened(result.socket);
+      let unused: typeof result | undefined = result;
+      waiting.declined(user => {
+        const mine = unused;
+        unused = undefined;
+        if (mine === undefined) dialFor(user);
+        else serve(user, mine);
+      });
+    });
+  /** Undefined: the app speaks HTTP/1.1, as far as is known. */
+  const acquireStream = (user: UpstreamUser): { readonly cancel: CancelDial | undefined } | undefined => {
+    const link = sessions.take(user);
+    if (link === undefined) return speaksHttp2 ? { cancel: sessions.wait(user, dialForAll) } : undefined;
+    user.onUpstreamReady(link);
+    return { cancel: undefined };
+  };
 
   return {
     home,
     acquire: (user, fresh, now) => {
       staleAt = Infinity;
+      const stream = target.speaks === 'HTTP1' ? undefined : acquireStream(user);
+      if (stream !== undefined) return stream.cancel;
       const upstream = fresh ? undefined : takeIdle(now);
       if (upstream === undefined) return dialFor(user);
       upstream.user = user;
@@ -98,13 +140,14 @@ export function createPool(target: AppTarget, { dialling, monotonic, sweep }: Po
     close: () => {
       closed = true;
       closeIdle(() => true);
+      sessions.close();
       sweep.remove(swept);
     },
     get idle() {
-      return idle.length;
+      return idle.length + sessions.idle;
     },
     get open() {
-      return open.size;
+      return open.size + sessions.open;
     },
   };
 }

@@ -4,7 +4,7 @@ import type { ObjectKey } from '../api/object.ts';
 import type { AppPlan } from '../policy/model.ts';
 import type { Log } from '../telemetry/telemetry.ts';
 import type { FindPlace } from './app-place.ts';
-import { findTarget, type AppTarget } from './app-target.ts';
+import { findTarget, type AppTarget, type Speaks } from './app-target.ts';
 import type { AppCertificate, Generation } from './generation.ts';
 import type { ProxyDeps, SocketAddress } from './options.ts';
 import { createPool, type Pool, type PoolDeps } from './pool.ts';
@@ -14,7 +14,7 @@ export type Reached = { readonly target: AppTarget; readonly pool: Pool } | { re
 export interface Pools {
   /**
    * The app of a route in this generation, with the certificate credential that applies (S5). `port` is the Api's, `dialled`
-   * the pod's address that the client connected to, where that matters.
+   * the pod's address that the client connected to, where that matters; `speaks` what is spoken there.
    */
   find(
     generation: Generation,
@@ -22,6 +22,7 @@ export interface Pools {
     port: number,
     dialled: string | undefined,
     credential: ObjectKey | undefined,
+    speaks: Speaks,
   ): Reached;
   markStale(): void;
   close(): void;
@@ -37,6 +38,7 @@ interface Place {
   readonly port: number;
   readonly dialled: string | undefined;
   readonly credential: ObjectKey | undefined;
+  readonly speaks: Speaks;
   readonly text: string;
 }
 
@@ -50,7 +52,7 @@ export function createPools(deps: PoolsDeps): Pools {
   const pools = new Map<string, Pool>();
   const remembered = new WeakMap<Generation, Map<AppPlan, Map<string, Remembered>>>();
   /** Most requests come for the same place as the one before. */
-  let last: Place = { port: 0, dialled: undefined, credential: undefined, text: '' };
+  let last: Place = { port: 0, dialled: undefined, credential: undefined, speaks: 'Auto', text: '' };
 
   const findPool = (target: AppTarget): Pool => {
     let pool = pools.get(target.key);
@@ -65,9 +67,11 @@ export function createPools(deps: PoolsDeps): Pools {
     app: AppPlan,
     address: SocketAddress | undefined,
     certificate: AppCertificate | undefined,
+    speaks: Speaks,
   ) => {
     const found = findTarget({
       app,
+      speaks,
       material: generation.material,
       resolve: deps.resolve,
       ...(certificate === undefined ? {} : { credential: certificate }),
@@ -79,19 +83,19 @@ export function createPools(deps: PoolsDeps): Pools {
   };
 
   return {
-    find: (generation, app, port, dialled, credential) => {
+    find: (generation, app, port, dialled, credential, speaks) => {
       const { credentials } = generation;
       const certificate = credential === undefined ? undefined : credentials.clientCertificate(credential, app.host);
       // A mesh certificate that is missing must not turn into a call without one.
       if (credential !== undefined && certificate === undefined) return { reason: 'CredentialUnavailable' };
       const byApp = getOrMake(remembered, generation, () => new Map<AppPlan, Map<string, Remembered>>());
       const byPlace = getOrMake(byApp, app, () => new Map<string, Remembered>());
-      if (last.port !== port || last.dialled !== dialled || last.credential !== credential) {
-        last = { port, dialled, credential, text: `${port} ${dialled ?? ''} ${credential ?? ''}` };
+      if (last.port !== port || last.dialled !== dialled || last.credential !== credential || last.speaks !== speaks) {
+        last = { port, dialled, credential, speaks, text: `${speaks} ${port} ${dialled ?? ''} ${credential ?? ''}` };
       }
       const known = byPlace.get(last.text);
       if (known !== undefined && known.certificate === certificate) return known.reached;
-      const reached = reach(generation, app, deps.findPlace(app, port, dialled), certificate);
+      const reached = reach(generation, app, deps.findPlace(app, port, dialled), certificate, speaks);
       byPlace.set(last.text, { certificate, reached });
       return reached;
     },

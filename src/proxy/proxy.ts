@@ -194,9 +194,9 @@ function createShared(deps: ProxyDeps, state: ProxyState): Shared {
   const readBuffer = Buffer.allocUnsafeSlow(READ_BYTES);
   const dialling = { isForbidden, lookup: createGuardedLookup(isForbidden), readBuffer };
   const findPlace = createPlaceFinder(deps);
-  const pools = createPools({ findPlace, resolve, dialling, monotonic, sweep, log: telemetry.log });
-  const ids = createRequestIds(deps.randomBytes);
   const names = createNameTable();
+  const pools = createPools({ findPlace, resolve, dialling, monotonic, sweep, names, log: telemetry.log });
+  const ids = createRequestIds(deps.randomBytes);
   return { telemetry, clock, monotonic, ids, pools, dialling, sweep, state, names, date: createDate(clock) };
 }
 

@@ -134,7 +134,7 @@ export class TcpConnection implements JudgedClient, Rejudged, Sweepable, OpenCon
   #forward({ route: { api, pipeline } }: Permit): void {
     const { pools, dialling, sweep, monotonic } = this.shared;
     const { generation, plan } = this.#active;
-    const reached = pools.find(generation, api.app, plan.port, this.dialled, pipeline.certificateCredential);
+    const reached = pools.find(generation, api.app, plan.port, this.dialled, pipeline.certificateCredential, 'HTTP1');
     if ('reason' in reached) {
       this.#failure = reached.reason;
       return this.reset();

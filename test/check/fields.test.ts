@@ -340,19 +340,6 @@ spec:
 
 describe('check finds in Apis', () =>
   testCases({
-    'HTTP/2 to the app, which is not built yet': [
-      manifest`
-apiVersion: sallyport.dev/v1alpha1
-kind: Api
-metadata: {name: b, namespace: shop}
-spec:
-  podSelector: {matchLabels: {app: b}}
-  port: 8080
-  protocol: HTTP2
-  app: {protocol: HTTP2}
-`,
-      'file.yaml:8:spec.app.protocol: HTTP/2 to the app is not built yet, write Auto or HTTP1',
-    ],
     'peers of the PROXY protocol': [
       manifest`
 apiVersion: sallyport.dev/v1alpha1

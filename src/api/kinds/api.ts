@@ -203,9 +203,9 @@ const app = object(
       'http',
     ),
     protocol: defaulted(
-      enumeration(['Auto', 'HTTP1'], {
-        description: 'Auto (HTTP/1.1 in this version) or HTTP1.',
-        unbuilt: { HTTP2: 'HTTP/2 to the app is not built yet' },
+      enumeration(['Auto', 'HTTP1', 'HTTP2'], {
+        description:
+          'What the app speaks: Auto (with https what it agrees to by ALPN; with http HTTP/1.1, and HTTP/2 by prior knowledge for application/grpc), HTTP1 or HTTP2 (with http by prior knowledge). WebSockets are HTTP/1.1.',
       }),
       'Auto',
     ),

@@ -108,12 +108,13 @@ export class ClientSession implements JudgedClient, Sweepable, OpenConnection {
     this.#count('Http2Flood');
     this.#leaving = true;
     this.#deadline = this.shared.monotonic() + GOODBYE_MS;
-    this.#session.destroy(undefined, CODE.calm);
+    this.#session.destroy(new Error('flooded'), CODE.calm);
   }
 
   #onError(error: unknown): void {
     const code = error instanceof Error && 'code' in error ? error.code : undefined;
-    if (code !== 'ECONNRESET' && code !== 'EPIPE') this.#count('Http2Protocol');
+    // Without a code it is ours.
+    if (code !== undefined && code !== 'ECONNRESET' && code !== 'EPIPE') this.#count('Http2Protocol');
   }
 
   #count(reason: 'Http2Flood' | 'Http2Protocol'): void {

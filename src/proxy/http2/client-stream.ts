@@ -14,6 +14,7 @@ import type { ActiveListener, Listener } from '../listener.ts';
 import { describeRefusal } from '../reply.ts';
 import type { Shared } from '../shared.ts';
 import type { ClientSession } from './client-session.ts';
+import { cutStream } from './cut.ts';
 import { CODE } from './load.ts';
 import { StreamAnswer, writeReply } from './stream-answer.ts';
 
@@ -128,11 +129,9 @@ export class ClientStream implements Downstream {
       if (trailers === undefined) this.#malformed();
       else this.#trailers = trailers;
     });
-    // A stream that is cut off ends too: `aborted` tells it from a whole one.
+    // Of a stream that was reset, or whose connection has gone, it is said too. A whole one waits for our half.
     stream.on('end', () => {
-      if (!stream.aborted && stream.rstCode === CODE.none) {
-        this.#guard(() => this.#exchange?.onClientBodyEnd(this.#trailers));
-      }
+      if (!stream.closed && !stream.destroyed) this.#guard(() => this.#exchange?.onClientBodyEnd(this.#trailers));
     });
   }
 
@@ -183,7 +182,7 @@ export class ClientStream implements Downstream {
 
   reset(): void {
     this.#ours = true;
-    if (!this.stream.destroyed) this.stream.close(CODE.internal);
+    cutStream(this.stream);
   }
 
   fault(error: unknown): void {

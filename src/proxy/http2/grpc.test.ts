@@ -1,0 +1,171 @@
+import assert from 'node:assert/strict';
+import type { ServerHttp2Stream } from 'node:http2';
+import { describe, test } from 'node:test';
+import { startWorld, type World, type WorldParts } from '../testing/world.ts';
+import { decodeMessages, encodeMessage, startHttp2App, type Http2App, type Serve } from '../testing/http2-app.ts';
+import { hear, openHttp2, type Http2Client } from '../testing/http2-client.ts';
+import { play } from '../testing/world.ts';
+import { echoHeads } from '../testing/wire.ts';
+
+const CALL = {
+  ':method': 'POST',
+  ':path': '/open/fleet.Orders/Place',
+  'content-type': 'application/grpc+proto',
+  te: 'trailers',
+  'grpc-timeout': '5S',
+};
+const OK = { 'grpc-status': '0' };
+
+/** Answers each message with itself in upper case, as it comes; the head says what was asked. */
+const bidirectional: Serve = (stream, headers) => {
+  stream.respond(
+    { ':status': 200, 'content-type': 'application/grpc', 'x-timeout': headers['grpc-timeout'] ?? '', 'x-te': headers['te'] ?? '' },
+    { waitForTrailers: true },
+  );
+  stream.on('wantTrailers', () => stream.sendTrailers(OK));
+  stream.on('data', (chunk: Buffer) => {
+    for (const text of decodeMessages(chunk.toString('latin1'))) stream.write(encodeMessage(text.toUpperCase()));
+  });
+  stream.on('end', () => stream.end());
+};
+
+async function call(
+  serve: Serve,
+  scene: (client: Http2Client, world: World, app: Http2App) => Promise<void>,
+  parts: WorldParts = {},
+): Promise<void> {
+  const app = await startHttp2App(serve);
+  const world = await startWorld(app.port, parts);
+  const client = openHttp2(world.port);
+  try {
+    await scene(client, world, app);
+  } finally {
+    await client.close();
+    await world.stop();
+    await app.stop();
+  }
+}
+
+describe('gRPC, with app.protocol Auto on plaintext', () => {
+  test('unary: message, trailers, grpc-timeout and te pass', () =>
+    call(bidirectional, async client => {
+      const told = await client.call(CALL, encodeMessage('order'));
+      assert.deepEqual([told.status, decodeMessages(told.body)], [200, ['ORDER']]);
+      assert.equal(told.trailers?.['grpc-status'], '0');
+      assert.deepEqual([told.headers['x-timeout'], told.headers['x-te']], ['5S', 'trailers']);
+    }));
+  test('client streaming and bidirectional: each message passes as it is sent', () =>
+    call(bidirectional, async client => {
+      const stream = client.open(CALL, false);
+      const seen: string[] = [];
+      let look: (() => void) | undefined;
+      stream.on('data', (chunk: Buffer) => {
+        seen.push(...decodeMessages(chunk.toString('latin1')));
+        look?.();
+      });
+      const trailers = new Promise<Record<string, unknown>>(resolve => stream.on('trailers', resolve));
+      for (const text of ['a', 'b', 'c']) {
+        stream.write(encodeMessage(text));
+        while (seen.length === 0 || seen.at(-1) !== text.toUpperCase()) await new Promise<void>(resolve => (look = resolve));
+      }
+      stream.end();
+      assert.equal((await trailers)['grpc-status'], '0');
+      assert.deepEqual(seen, ['A', 'B', 'C']);
+    }));
+  test('server streaming: many messages, in order, to a slow reader', () =>
+    call(
+      stream => {
+        stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true });
+        stream.on('wantTrailers', () => stream.sendTrailers(OK));
+        for (let at = 0; at < 500; at++) stream.write(encodeMessage(String(at).padEnd(1000, '.')));
+        stream.end();
+      },
+      async client => {
+        const stream = client.open(CALL, false);
+        stream.end(encodeMessage('go'));
+        stream.pause();
+        setTimeout(() => stream.resume(), 100);
+        const { body, trailers } = await hear(stream);
+        const numbers = decodeMessages(body).map(text => parseInt(text, 10));
+        assert.deepEqual(numbers, Array.from({ length: 500 }, (_, at) => at));
+        assert.equal(trailers?.['grpc-status'], '0');
+      },
+    ));
+  test('an app’s own trailers-only answer stays one', () =>
+    call(
+      stream =>
+        stream.respond(
+          { ':status': 200, 'content-type': 'application/grpc', 'grpc-status': '5', 'grpc-message': 'no such order' },
+          { endStream: true },
+        ),
+      async client => {
+        const told = await client.call(CALL, encodeMessage('order'));
+        assert.deepEqual(
+          [told.status, told.headers['grpc-status'], told.headers['grpc-message'], told.endedWithHead],
+          [200, '5', 'no such order', true],
+        );
+      },
+    ));
+  test('a client that cancels cancels the app’s stream', async () => {
+    const streams: ServerHttp2Stream[] = [];
+    await call(
+      stream => void streams.push(stream),
+      async client => {
+        const stream = client.open(CALL, false);
+        stream.on('error', () => undefined);
+        stream.write(encodeMessage('order'));
+        while (streams.length === 0) await new Promise(resolve => setImmediate(resolve));
+        const [atApp] = streams;
+        const closed = new Promise(resolve => atApp?.on('close', resolve));
+        stream.close(8);
+        await closed;
+        assert.equal(atApp?.rstCode, 8);
+      },
+    );
+  });
+});
+
+describe('M8: a denial is trailers-only, HTTP 200', () => {
+  const cases: readonly (readonly [string, string, Record<string, string>, string, string])[] = [
+    ['no token', '/closed/fleet.Orders/Place', {}, '16', 'TokenNotPresent'],
+    ['an ambiguous path', '/open%2fx', {}, '13', 'AmbiguousPath'],
+    ['a length beyond the bound', '/open/x', { 'content-length': '100' }, '8', 'BodyTooLarge'],
+  ];
+  for (const [sentence, path, headers, status, message] of cases) {
+    test(`${sentence}: grpc-status ${status}, ${message}`, () =>
+      play(echoHeads, { api: { bodyBytes: 50 } }, async ({ world }) => {
+        const client = openHttp2(world.port);
+        const told = await client.call({ ...CALL, ':path': path, ...headers }, headers['content-length'] === undefined ? 'x' : 'x'.repeat(100));
+        assert.deepEqual(
+          [told.status, told.headers['content-type'], told.headers['grpc-status'], told.headers['grpc-message']],
+          [200, 'application/grpc', status, message],
+        );
+        assert.deepEqual([told.endedWithHead, told.body], [true, '']);
+        await client.close();
+      }));
+  }
+  test('an app that cannot be reached: 14, AppUnavailable', async () => {
+    const world = await startWorld(1, {});
+    const client = openHttp2(world.port);
+    const { headers } = await client.call(CALL, 'x');
+    assert.deepEqual([headers['grpc-status'], headers['grpc-message']], ['14', 'AppUnavailable']);
+    await client.close();
+    await world.stop();
+  });
+  test('an app that does not answer: 4, AppTimeout', () =>
+    call(
+      () => undefined,
+      async client => {
+        const { headers } = await client.call(CALL, 'x');
+        assert.deepEqual([headers['grpc-status'], headers['grpc-message']], ['4', 'AppTimeout']);
+      },
+      { app: { timeouts: { connect: 1000, response: 100, idle: 5000, poolIdle: 4000 } } },
+    ));
+  test('gRPC-Web is answered as plain HTTP', () =>
+    play(echoHeads, {}, async ({ world }) => {
+      const client = openHttp2(world.port);
+      const { status } = await client.call({ ...CALL, ':path': '/closed', 'content-type': 'application/grpc-web' }, 'x');
+      assert.equal(status, 401);
+      await client.close();
+    }));
+});
