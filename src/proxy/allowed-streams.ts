@@ -93,7 +93,12 @@ export function createAllowedStreams(shared: Shared, refusals: Refusals): Allowe
       const stream = openTcpStream({
         client,
         raw: client,
-        target: { key: '', address: destination, speaks: 'HTTP1', timeouts: { connect: CONNECT_MS, response: 0, idle: 0, poolIdle: 0 } },
+        target: {
+          key: '',
+          address: destination,
+          speaks: 'HTTP1',
+          timeouts: { connect: CONNECT_MS, response: 0, idle: 0, poolIdle: 0 },
+        },
         dialling: shared.dialling,
         sweep,
         monotonic,

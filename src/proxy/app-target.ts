@@ -60,7 +60,14 @@ export function findTarget(input: TargetInput): FoundTarget {
   if (security !== undefined && 'reason' in security) return security;
   return {
     target: {
-      key: JSON.stringify([dialled.host, dialled.port, security?.key ?? 'plain', app.timeouts, fixed !== undefined, speaks]),
+      key: JSON.stringify([
+        dialled.host,
+        dialled.port,
+        security?.key ?? 'plain',
+        app.timeouts,
+        fixed !== undefined,
+        speaks,
+      ]),
       address: dialled,
       speaks,
       timeouts: app.timeouts,

@@ -45,7 +45,8 @@ async function ask(world: World, text: string): Promise<{ head: string; rest: st
 describe('an app that speaks HTTP/2', () => {
   test('serves HTTP/1.1 clients: Host is :authority, bodies and trailers pass', () =>
     withApp(echoStream, HTTP2, async ({ world }) => {
-      const chunked = 'Transfer-Encoding: chunked\r\nTrailer: x-sum\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\nX-Sum: 5\r\n\r\n';
+      const chunked =
+        'Transfer-Encoding: chunked\r\nTrailer: x-sum\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\nX-Sum: 5\r\n\r\n';
       const text = `POST /open/a?b=c HTTP/1.1\r\nHost: fleet.example.com\r\nX-Up: Case\r\n${chunked}`;
       const { head, rest } = await ask(world, text);
       assert.match(head, /^HTTP\/1.1 200 OK\r\n/);
@@ -66,7 +67,9 @@ describe('an app that speaks HTTP/2', () => {
   test('serves HTTP/2 clients over one connection', () =>
     withApp(echoStream, HTTP2, async ({ world, app }) => {
       const client = openHttp2(world.port);
-      const calls = Array.from({ length: 50 }, (_, at) => client.call({ ':path': `/open/${at}`, ':method': 'POST' }, 'x'));
+      const calls = Array.from({ length: 50 }, (_, at) =>
+        client.call({ ':path': `/open/${at}`, ':method': 'POST' }, 'x'),
+      );
       for (const [at, told] of (await Promise.all(calls)).entries()) {
         assert.equal(told.status, 200);
         assert.match(told.body, new RegExp(`"/open/${at}"`));
@@ -164,7 +167,8 @@ describe('an app that speaks HTTP/2', () => {
   test('HEAD, 204 and 304 have no body, but the length that was told', () =>
     withApp(
       (stream, headers) => {
-        if (headers[':method'] === 'HEAD') stream.respond({ ':status': 200, 'content-length': '5' }, { endStream: true });
+        if (headers[':method'] === 'HEAD')
+          stream.respond({ ':status': 200, 'content-length': '5' }, { endStream: true });
         else stream.respond({ ':status': 304, etag: '"a"' }, { endStream: true });
       },
       HTTP2,
@@ -191,7 +195,8 @@ describe('an app that speaks HTTP/2', () => {
     ));
   test('a WebSocket cannot be carried: 502', () =>
     withApp(echoStream, HTTP2, async ({ world }) => {
-      const upgrade = 'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: a\r\n\r\n';
+      const upgrade =
+        'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: a\r\n\r\n';
       const wire = openWire(world.port).send(`GET /open HTTP/1.1\r\nHost: a.example\r\n${upgrade}`);
       assert.equal((await wire.takeAnswer()).status, 502);
       wire.socket.destroy();
@@ -276,7 +281,9 @@ describe('HTTP/2 to the app over TLS', () => {
   });
   test('HTTP2 with an app that does not speak it is 502', async () => {
     const { createServer } = await import('node:tls');
-    const plain = createServer({ cert: server.chainPem, key: server.keyPem }, socket => socket.on('error', () => undefined));
+    const plain = createServer({ cert: server.chainPem, key: server.keyPem }, socket =>
+      socket.on('error', () => undefined),
+    );
     await new Promise<void>(resolve => plain.listen(0, '127.0.0.1', resolve));
     const address = plain.address();
     const world = await startWorld(typeof address === 'object' ? (address?.port ?? 0) : 0, parts(issue(), 'HTTP2'));

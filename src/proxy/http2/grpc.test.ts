@@ -19,7 +19,12 @@ const OK = { 'grpc-status': '0' };
 /** Answers each message with itself in upper case, as it comes; the head says what was asked. */
 const bidirectional: Serve = (stream, headers) => {
   stream.respond(
-    { ':status': 200, 'content-type': 'application/grpc', 'x-timeout': headers['grpc-timeout'] ?? '', 'x-te': headers['te'] ?? '' },
+    {
+      ':status': 200,
+      'content-type': 'application/grpc',
+      'x-timeout': headers['grpc-timeout'] ?? '',
+      'x-te': headers['te'] ?? '',
+    },
     { waitForTrailers: true },
   );
   stream.on('wantTrailers', () => stream.sendTrailers(OK));
@@ -66,7 +71,8 @@ describe('gRPC, with app.protocol Auto on plaintext', () => {
       const trailers = new Promise<Record<string, unknown>>(resolve => stream.on('trailers', resolve));
       for (const text of ['a', 'b', 'c']) {
         stream.write(encodeMessage(text));
-        while (seen.length === 0 || seen.at(-1) !== text.toUpperCase()) await new Promise<void>(resolve => (look = resolve));
+        while (seen.length === 0 || seen.at(-1) !== text.toUpperCase())
+          await new Promise<void>(resolve => (look = resolve));
       }
       stream.end();
       assert.equal((await trailers)['grpc-status'], '0');
@@ -87,7 +93,10 @@ describe('gRPC, with app.protocol Auto on plaintext', () => {
         setTimeout(() => stream.resume(), 100);
         const { body, trailers } = await hear(stream);
         const numbers = decodeMessages(body).map(text => parseInt(text, 10));
-        assert.deepEqual(numbers, Array.from({ length: 500 }, (_, at) => at));
+        assert.deepEqual(
+          numbers,
+          Array.from({ length: 500 }, (_, at) => at),
+        );
         assert.equal(trailers?.['grpc-status'], '0');
       },
     ));
@@ -135,7 +144,10 @@ describe('M8: a denial is trailers-only, HTTP 200', () => {
     test(`${sentence}: grpc-status ${status}, ${message}`, () =>
       play(echoHeads, { api: { bodyBytes: 50 } }, async ({ world }) => {
         const client = openHttp2(world.port);
-        const told = await client.call({ ...CALL, ':path': path, ...headers }, headers['content-length'] === undefined ? 'x' : 'x'.repeat(100));
+        const told = await client.call(
+          { ...CALL, ':path': path, ...headers },
+          headers['content-length'] === undefined ? 'x' : 'x'.repeat(100),
+        );
         assert.deepEqual(
           [told.status, told.headers['content-type'], told.headers['grpc-status'], told.headers['grpc-message']],
           [200, 'application/grpc', status, message],
@@ -164,7 +176,10 @@ describe('M8: a denial is trailers-only, HTTP 200', () => {
   test('gRPC-Web is answered as plain HTTP', () =>
     play(echoHeads, {}, async ({ world }) => {
       const client = openHttp2(world.port);
-      const { status } = await client.call({ ...CALL, ':path': '/closed', 'content-type': 'application/grpc-web' }, 'x');
+      const { status } = await client.call(
+        { ...CALL, ':path': '/closed', 'content-type': 'application/grpc-web' },
+        'x',
+      );
       assert.equal(status, 401);
       await client.close();
     }));
