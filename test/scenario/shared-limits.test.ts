@@ -13,11 +13,13 @@ import { until } from '../support/until.ts';
 
 const skip = missProgram('redis-server');
 
-const NAMES = ['rate', 'quota', 'few', 'plenty'];
+const NAMES = ['rate', 'quota', 'few', 'plenty', 'hundred', 'window'];
 const STEPS: Readonly<Record<string, made.Spec>> = {
   rate: { rateLimit: { calls: 2, period: '24h', headers: true, scope: 'Shared' } },
   quota: { quota: { calls: 2, period: '24h', scope: 'Shared' } },
   few: { concurrency: { max: 1, scope: 'Shared' } },
+  hundred: { rateLimit: { calls: 100, period: '24h', scope: 'Shared' } },
+  window: { quota: { calls: 100, period: '24h', scope: 'Shared' } },
   plenty: { rateLimit: { calls: 1_000_000, period: '1s', scope: 'Shared' } },
 };
 
@@ -106,6 +108,38 @@ test(
     assert.ok((await one.metric('sallyport_shared_store_requests_total', { outcome: 'skipped' })) > 0);
   },
 );
+
+/** How many 8 clients get in that ask 40 times each, all at once, half of them at each sidecar. */
+async function letIn([one, other]: Scene['sidecars'], path: string): Promise<number> {
+  const ports = [one, other, one, other, one, other, one, other].map(({ port }) => port);
+  const counts = ports.map(async port => {
+    const connection = await openPlain(port);
+    let count = 0;
+    for (let i = 0; i < 40; i++) if ((await connection.ask({ path })).status === 200) count++;
+    connection.close();
+    return count;
+  });
+  return (await Promise.all(counts)).reduce((sum, count) => sum + count, 0);
+}
+
+test('two sidecars asked at once let in exactly the limit; each as many while the store is away', { skip }, async t => {
+  const { redis, sidecars } = await open(t, 'PerPod');
+  const together = async (): Promise<readonly number[]> => [
+    await letIn(sidecars, '/hundred'),
+    await letIn(sidecars, '/window'),
+  ];
+  assert.deepEqual(await together(), [100, 100], 'one limit for both');
+
+  await redis.kill();
+  await until('both to miss it', async () =>
+    (await Promise.all(sidecars.map(stored))).every(state => !(state as { connected: boolean }).connected),
+  );
+  assert.deepEqual(await together(), [200, 200], 'a limit for each, counted from nothing');
+
+  await redis.start();
+  await Promise.all(sidecars.map(connected));
+  assert.deepEqual(await together(), [100, 100], 'one limit again; what the store held is lost');
+});
 
 test('under load, a store that is killed, stands still and comes back costs no request', { skip }, async t => {
   const { redis, sidecars } = await open(t, 'PerPod');
