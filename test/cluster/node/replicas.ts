@@ -33,7 +33,10 @@ export function testReplicas(get: GetInstalled): void {
       ({ node, clients, scene } = get());
       await installSallyport(node, { replicas: 2 });
     });
-    after(() => installSallyport(node));
+    after(async () => {
+      await node.kubectl(['-n', SHOP, 'delete', 'authpolicy', 'color']);
+      await installSallyport(node);
+    });
 
     const readLeader = async (): Promise<string> =>
       (await node.kubectl(['-n', SYSTEM, 'get', 'lease', LEASE, '-o', 'jsonpath={.spec.holderIdentity}'])).stdout;
@@ -100,7 +103,6 @@ export function testReplicas(get: GetInstalled): void {
         [],
         'a replica answers all the while, once the Service has let go of the dead one',
       );
-      await node.kubectl(['-n', SHOP, 'delete', 'authpolicy', 'color']);
     });
   });
 }
