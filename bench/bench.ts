@@ -5,7 +5,7 @@ import { envoy, envoyWithCache } from './peers/envoy.ts';
 import { haproxy } from './peers/haproxy.ts';
 import { nginx } from './peers/nginx.ts';
 import { sallyport } from './peers/sallyport.ts';
-import type { Mode, Peer, Ports } from './peers/peer.ts';
+import { isPlain, type Mode, type Peer, type Ports } from './peers/peer.ts';
 import { readCpuMicroseconds, readResidentMiB, runLoad, waitForPort, type Running } from './process.ts';
 
 export const PEERS: readonly Peer[] = [sallyport, haproxy, envoy, envoyWithCache, nginx];
@@ -86,7 +86,7 @@ export function planLoad(bench: Bench, each: Case): LoadPlan {
     connections: 64,
     seconds: bench.seconds,
     headsFile: each.headsFile,
-    ...(each.mode === 'plain'
+    ...(isPlain(each.mode)
       ? {}
       : { tls: { ca: material.ca, serverName: HOST, ...(each.mode === 'certificate' ? material.device : {}) } }),
     ...each.load,

@@ -26,6 +26,8 @@ export interface LoadPlan {
   /** Each `0000000` of a head becomes the number of the request, counted from `offset`. */
   readonly numbered?: boolean;
   readonly rate?: number;
+  /** Over HTTP/2 (http2-load.ts): so many calls at once on each connection; `message`: Base64, a call of gRPC. */
+  readonly http2?: { readonly streams: number; readonly message?: string };
   /** A new connection for each request. */
   readonly reconnect?: boolean;
   /** Opens the connections, sends one request on each, and holds them open until standard input ends. */

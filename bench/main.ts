@@ -12,12 +12,12 @@ import { createBench, PEERS } from './bench.ts';
 import { measureAll, MEASURE_NAMES, type Page } from './measures.ts';
 import { readOptions, renderUsage, type BenchOptions } from './options.ts';
 import { renderMarkdown, renderSvg, type Row } from './report.ts';
-import { findBusyPorts, killDescendants, waitForPort } from './process.ts';
+import { findBusyPorts, killDescendants, OTHER_CORE, start, waitForPort } from './process.ts';
 
 const USAGE = 64;
 const UNAVAILABLE = 69;
 const INTERNAL = 70;
-const PORTS = { listen: 28443, health: 28191, appPlain: 28080, appTls: 28081, lookup: 28082, deviceAuth: 28083 };
+const PORTS = { listen: 28443, health: 28191, appPlain: 28080, appTls: 28081, appGrpc: 28084, lookup: 28082, deviceAuth: 28083 };
 
 const TITLES: Readonly<Record<Page, string>> = { http1: 'Benchmark', steps: 'Cost of each step, and of many' };
 const SAID: Readonly<Record<Page, readonly string[]>> = {
@@ -68,8 +68,10 @@ function openFolder(): string {
 async function measureInto(options: BenchOptions, folder: string): Promise<void> {
   const material = createMaterial(folder);
   startApp(material, PORTS);
+  start(OTHER_CORE, process.execPath, [new URL('grpc-app.ts', import.meta.url).pathname, String(PORTS.appGrpc)]);
   await startDeviceAuth(material, PORTS.deviceAuth);
   await waitForPort(PORTS.appTls);
+  await waitForPort(PORTS.appGrpc);
   for (const peer of PEERS) {
     const version = peer.version();
     process.stderr.write(

@@ -1,6 +1,7 @@
 /** The rows of the table: what is measured, and the goal that data-path.md sets for it. */
 import { measure, pick, writeTokenHeads, type Bench } from './bench.ts';
 import { measureLatency } from './latency.ts';
+import { measureGrpc, measureHttp2 } from './http2.ts';
 import { renderChunkedRequest, renderHead, writeHeads } from './material.ts';
 import { measureConnections, measureDecision, measureMemory, measureStart } from './footprint.ts';
 import type { Row } from './report.ts';
@@ -162,6 +163,8 @@ const HTTP1: Readonly<Record<string, Measure>> = {
       },
     ];
   },
+  http2: measureHttp2,
+  grpc: measureGrpc,
   latency: measureLatency,
   memory: measureMemory,
   connections: measureConnections,

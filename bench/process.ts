@@ -146,7 +146,7 @@ export async function runLoad(plan: LoadPlan): Promise<LoadResult> {
 
 /** Starts a load and gives its result once it is printed; with `hold` the connections stay open until `child` is killed. */
 export function startLoad(plan: LoadPlan): { child: ChildProcess; result: Promise<LoadResult> } {
-  const file = new URL('load-generator.ts', import.meta.url).pathname;
+  const file = new URL(plan.http2 === undefined ? 'load-generator.ts' : 'http2-load.ts', import.meta.url).pathname;
   const child = spawn('taskset', ['-c', OTHER_CORE, process.execPath, file, JSON.stringify(plan)], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });

@@ -2,12 +2,12 @@
 import { existsSync } from 'node:fs';
 import { PROXY_CORE, readVersion, start, type Running } from '../process.ts';
 import { APP_NAME, AUDIENCE, ISSUER, type Material } from '../material.ts';
-import type { Mode, Peer, PeerContext } from './peer.ts';
+import { isHttp2, isPlain, type Mode, type Peer, type PeerContext } from './peer.ts';
 
 const TYPE = 'type.googleapis.com';
 
-export const envoy = createEnvoy('Envoy', false, ['plain', 'token', 'certificate']);
-export const envoyWithCache = createEnvoy('Envoy with token cache', true, ['token']);
+export const envoy = createEnvoy('Envoy', false, ['plain', 'token', 'http2', 'grpc', 'certificate']);
+export const envoyWithCache = createEnvoy('Envoy with token cache', true, ['token', 'http2']);
 
 function findBinary(): string | undefined {
   const named = process.env['ENVOY'];
@@ -47,7 +47,7 @@ function renderConfiguration(context: PeerContext, cache: boolean): object {
           filter_chains: [
             {
               filters: [{ name: 'hcm', typed_config: renderHttp(context, cache) }],
-              ...(context.mode === 'plain' ? {} : { transport_socket: renderDownstreamTls(context) }),
+              ...(isPlain(context.mode) ? {} : { transport_socket: renderDownstreamTls(context) }),
             },
           ],
         },
@@ -72,7 +72,7 @@ function renderHttp(context: PeerContext, cache: boolean): object {
   return {
     '@type': `${TYPE}/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager`,
     stat_prefix: 'in',
-    codec_type: 'HTTP1',
+    codec_type: isHttp2(context.mode) ? 'HTTP2' : 'HTTP1',
     server_header_transformation: 'PASS_THROUGH',
     normalize_path: true,
     use_remote_address: true,
@@ -100,7 +100,7 @@ function renderHttp(context: PeerContext, cache: boolean): object {
 }
 
 function renderFilters({ material, mode, ports }: PeerContext, cache: boolean): object[] {
-  if (mode === 'plain') return [];
+  if (isPlain(mode)) return [];
   if (mode === 'certificate') {
     return [
       {
@@ -175,6 +175,7 @@ function renderDownstreamTls({ material, mode }: PeerContext): object {
       require_client_certificate: mode === 'certificate',
       disable_stateless_session_resumption: true,
       common_tls_context: {
+        ...(mode === 'http2' ? { alpn_protocols: ['h2'] } : {}),
         tls_certificates: [
           {
             certificate_chain: { inline_string: material.server.certificate },
@@ -190,6 +191,7 @@ function renderDownstreamTls({ material, mode }: PeerContext): object {
 }
 
 function renderApp({ material, mode, ports }: PeerContext): object {
+  if (mode === 'grpc') return { ...renderCluster('app', ports.appGrpc), typed_extension_protocol_options: HTTP2_APP };
   const cluster = renderCluster('app', mode === 'plain' ? ports.appPlain : ports.appTls);
   if (mode === 'plain') return cluster;
   return {
@@ -215,6 +217,13 @@ function renderApp({ material, mode, ports }: PeerContext): object {
     },
   };
 }
+
+const HTTP2_APP = {
+  'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
+    '@type': `${TYPE}/envoy.extensions.upstreams.http.v3.HttpProtocolOptions`,
+    explicit_http_config: { http2_protocol_options: {} },
+  },
+};
 
 const renderLookup = ({ ports }: PeerContext): object => renderCluster('lookup', ports.lookup);
 

@@ -1,11 +1,11 @@
 /** HAProxy: jwt_verify on each request, client certificates, mutual TLS to the app. */
 import { PROXY_CORE, readVersion, start, type Running } from '../process.ts';
 import { APP_NAME, AUDIENCE, ISSUER } from '../material.ts';
-import type { Peer, PeerContext } from './peer.ts';
+import { isPlain, type Peer, type PeerContext } from './peer.ts';
 
 export const haproxy: Peer = {
   name: 'HAProxy',
-  modes: ['plain', 'token', 'certificate'],
+  modes: ['plain', 'token', 'http2', 'grpc', 'certificate'],
   version: () => readVersion('haproxy', ['-v'], /version (\S+)/),
   howToGet: 'apt-get install haproxy',
   start: context => startHaproxy(context.material.write(`haproxy-${context.mode}.cfg`, renderConfiguration(context))),
@@ -34,7 +34,7 @@ ${renderFrontend(context)}
   http-response del-header Server
   http-response del-header X-Powered-By
   http-request set-header X-Forwarded-For %[src]
-  http-request set-header X-Forwarded-Proto ${context.mode === 'plain' ? 'http' : 'https'}
+  http-request set-header X-Forwarded-Proto ${isPlain(context.mode) ? 'http' : 'https'}
   default_backend app
 backend app
 ${renderServer(context)}
@@ -43,6 +43,7 @@ ${renderServer(context)}
 
 function renderFrontend({ material, ports, mode }: PeerContext): string {
   const bind = `  bind 127.0.0.1:${ports.listen}`;
+  if (mode === 'grpc') return `${bind} proto h2`;
   if (mode === 'plain') return bind;
   const server = material.write('haproxy-server.pem', material.server.certificate + material.server.key);
   if (mode === 'certificate') {
@@ -52,7 +53,7 @@ function renderFrontend({ material, ports, mode }: PeerContext): string {
   http-request set-header x-request-context-data "deviceId=%[ssl_c_s_dn(cn)];certificateThumbprint=%[ssl_c_sha1,hex];"`;
   }
   const key = material.write('haproxy-public.pem', material.publicKeyPem);
-  return `${bind} ssl crt ${server}
+  return `${bind} ssl crt ${server}${mode === 'http2' ? ' alpn h2' : ''}
   http-request set-var(txn.bearer) http_auth_bearer
   http-request set-var(txn.alg) var(txn.bearer),jwt_header_query('$.alg')
   http-request set-var(txn.iss) var(txn.bearer),jwt_payload_query('$.iss')
@@ -73,6 +74,7 @@ function renderFrontend({ material, ports, mode }: PeerContext): string {
 }
 
 function renderServer({ material, ports, mode }: PeerContext): string {
+  if (mode === 'grpc') return `  server app 127.0.0.1:${ports.appGrpc} proto h2`;
   if (mode === 'plain') return `  server app 127.0.0.1:${ports.appPlain}`;
   const mesh = material.write('haproxy-mesh.pem', material.mesh.certificate + material.mesh.key);
   const ca = material.write('haproxy-app-ca.pem', material.ca);

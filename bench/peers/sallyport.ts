@@ -4,17 +4,25 @@ import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { PROXY_CORE, start, type Running } from '../process.ts';
 import { APP_NAME, AUDIENCE, HOST, ISSUER } from '../material.ts';
-import type { Peer, PeerContext } from './peer.ts';
+import { isPlain, type Mode, type Peer, type PeerContext, type Ports } from './peer.ts';
 
 const PORT = 8443;
 const MAIN = new URL('../../dist/main.js', import.meta.url).pathname;
 
 export const sallyport: Peer = {
   name: 'Sallyport',
-  modes: ['plain', 'token', 'certificate'],
+  modes: ['plain', 'token', 'http2', 'grpc', 'certificate'],
   version: () => process.versions.node && 'this checkout',
   howToGet: 'npm run build',
   start: context => startSallyport(context, writeManifests(context, renderPolicy(context))),
+};
+
+const APPS: Readonly<Record<Mode, (ports: Ports) => number>> = {
+  plain: ports => ports.appPlain,
+  grpc: ports => ports.appGrpc,
+  token: ports => ports.appTls,
+  http2: ports => ports.appTls,
+  certificate: ports => ports.appTls,
 };
 
 export function startSallyport({ material, ports, mode }: PeerContext, folder: string): Running {
@@ -25,7 +33,7 @@ export function startSallyport({ material, ports, mode }: PeerContext, folder: s
     'sidecar',
     ...['--source', 'files', '--config', folder, '--namespace', 'bench', '--workload-labels', 'app=bench'],
     ...['--listen', `127.0.0.1:${ports.listen}`],
-    ...['--app', `127.0.0.1:${mode === 'plain' ? ports.appPlain : ports.appTls}`],
+    ...['--app', `127.0.0.1:${APPS[mode](ports)}`],
     ...['--mesh-certificate', certificate, '--mesh-key', key, '--health', `127.0.0.1:${ports.health}`],
     ...['--admin-socket', join(folder, 'admin.sock')],
     ...['--resolve', `device-auth.bench.svc:${ports.deviceAuth}=127.0.0.1:${ports.deviceAuth}`],
@@ -98,7 +106,7 @@ const policy = (request: readonly object[]): object =>
   kind('bench', 'AuthPolicy', { targetRefs: [{ kind: 'Api', name: 'bench' }], request, response: [HIDE] });
 
 export function renderPolicy(context: PeerContext): object[] {
-  if (context.mode === 'plain') return [renderApi('plain'), policy([{ name: 'open', anyOf: [{ anonymous: {} }] }])];
+  if (isPlain(context.mode)) return [renderApi('plain'), policy([{ name: 'open', anyOf: [{ anonymous: {} }] }])];
   const { material } = context;
   const shared = [
     renderApi('tls'),
@@ -106,7 +114,7 @@ export function renderPolicy(context: PeerContext): object[] {
     configMap('ca', { 'ca.crt': material.ca, 'crl.pem': material.crl }),
     kind('mesh', 'BackendCredential', { meshCertificate: { managed: {} } }),
   ];
-  return context.mode === 'token' ? [...shared, ...renderToken(context)] : [...shared, ...renderDevice(context)];
+  return context.mode === 'token' || context.mode === 'http2' ? [...shared, ...renderToken(context)] : [...shared, ...renderDevice(context)];
 }
 
 function renderToken({ material }: PeerContext): object[] {
