@@ -17,7 +17,15 @@ import { findBusyPorts, killDescendants, OTHER_CORE, start, waitForPort } from '
 const USAGE = 64;
 const UNAVAILABLE = 69;
 const INTERNAL = 70;
-const PORTS = { listen: 28443, health: 28191, appPlain: 28080, appTls: 28081, appGrpc: 28084, lookup: 28082, deviceAuth: 28083 };
+const PORTS = {
+  listen: 28443,
+  health: 28191,
+  appPlain: 28080,
+  appTls: 28081,
+  appGrpc: 28084,
+  lookup: 28082,
+  deviceAuth: 28083,
+};
 
 const TITLES: Readonly<Record<Page, string>> = { http1: 'Benchmark', steps: 'Cost of each step, and of many' };
 const SAID: Readonly<Record<Page, readonly string[]>> = {

@@ -114,7 +114,9 @@ export function renderPolicy(context: PeerContext): object[] {
     configMap('ca', { 'ca.crt': material.ca, 'crl.pem': material.crl }),
     kind('mesh', 'BackendCredential', { meshCertificate: { managed: {} } }),
   ];
-  return context.mode === 'token' || context.mode === 'http2' ? [...shared, ...renderToken(context)] : [...shared, ...renderDevice(context)];
+  return context.mode === 'token' || context.mode === 'http2'
+    ? [...shared, ...renderToken(context)]
+    : [...shared, ...renderDevice(context)];
 }
 
 function renderToken({ material }: PeerContext): object[] {
