@@ -125,10 +125,21 @@ describe('the fleet, over HTTP/2', () => {
     const { port } = fleet.sidecar;
     const to = `fleet.example.com:${port}`;
     const url = `https://${to}${DEVICE}`;
-    const args = ['-s', '--http2', '--cacert', ca, '--resolve', `${to}:127.0.0.1`, '-w', ' %{http_version} %{http_code}'];
+    const args = [
+      '-s',
+      '--http2',
+      '--cacert',
+      ca,
+      '--resolve',
+      `${to}:127.0.0.1`,
+      '-w',
+      ' %{http_version} %{http_code}',
+    ];
     const token = await fleet.webToken();
     const text = await new Promise<string>((resolve, reject) =>
-      execFile('curl', [...args, '-H', `Authorization: Bearer ${token}`, url], (error, stdout) => (error === null ? resolve(stdout) : reject(new Error('curl failed', { cause: error })))),
+      execFile('curl', [...args, '-H', `Authorization: Bearer ${token}`, url], (error, stdout) =>
+        error === null ? resolve(stdout) : reject(new Error('curl failed', { cause: error })),
+      ),
     );
     assert.match(text, / 2 200$/);
   });
