@@ -45,7 +45,11 @@ describe('a body', () => {
   test('that the client cuts off never looks whole to the app', () =>
     play(undefined, {}, async ({ world, app }) => {
       for (const code of [0, 8]) {
-        const wire = openFrames(world.port).request(1, [':method', 'POST', ':scheme', 'http', ':authority', 'a.example', ':path', '/open'], false);
+        const wire = openFrames(world.port).request(
+          1,
+          [':method', 'POST', ':scheme', 'http', ':authority', 'a.example', ':path', '/open'],
+          false,
+        );
         wire.send(FRAME.data, 0, 1, Buffer.from('half'));
         const behind = await app.connection(code === 0 ? 0 : 1);
         await behind.take(/half/);
@@ -58,7 +62,18 @@ describe('a body', () => {
   // Node 24.21 ends the connection, not only the stream.
   test('longer or shorter than its length is refused, and never whole', () =>
     play(undefined, {}, async ({ world, app }) => {
-      const head = [':method', 'POST', ':scheme', 'http', ':authority', 'a.example', ':path', '/open', 'content-length', '5'];
+      const head = [
+        ':method',
+        'POST',
+        ':scheme',
+        'http',
+        ':authority',
+        'a.example',
+        ':path',
+        '/open',
+        'content-length',
+        '5',
+      ];
       for (const [at, body] of ['hell', 'hello!'].entries()) {
         const wire = openFrames(world.port).request(1, head, false);
         const behind = await app.connection(at);
@@ -108,7 +123,15 @@ describe('a body', () => {
         {
           type: 'hmacSignature',
           hmacSignature: {
-            scheme: { header: 'x-signature', form: 'Bare', prefix: '', encoding: 'Hex', algorithm: 'sha256', keyEncoding: 'Text', payload: [BODY] },
+            scheme: {
+              header: 'x-signature',
+              form: 'Bare',
+              prefix: '',
+              encoding: 'Hex',
+              algorithm: 'sha256',
+              keyEncoding: 'Text',
+              payload: [BODY],
+            },
             id: 'orders/hook',
             keys: [{ secret: 'shop/hook', dataKey: 'key' }],
             toleranceMs: 300_000,
@@ -132,7 +155,10 @@ describe('a body', () => {
         assert.equal(text.match(/order /g)?.length, 5000);
         wire.send(OK);
         assert.equal((await told).status, 200);
-        assert.equal((await client.call({ ...POST, 'x-signature': signature, ...more }, body.toUpperCase())).status, 401);
+        assert.equal(
+          (await client.call({ ...POST, 'x-signature': signature, ...more }, body.toUpperCase())).status,
+          401,
+        );
         await client.close();
       });
     });
@@ -158,11 +184,14 @@ describe('an answer', () => {
       const wire = await app.connection(0);
       await wire.take(/\r\n\r\n/);
       wire.send('HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n');
-      wire.send('HTTP/1.1 200 OK\r\nConnection: X-Hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\nSet-Cookie: a\r\nSet-Cookie: b\r\n');
+      wire.send(
+        'HTTP/1.1 200 OK\r\nConnection: X-Hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\nSet-Cookie: a\r\nSet-Cookie: b\r\n',
+      );
       wire.send('Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 2\r\n\r\n');
       const { informed, headers, body, trailers } = await told;
       assert.deepEqual([informed, headers['set-cookie'], body, trailers?.['x-sum']], [[103], ['a', 'b'], 'ok', '2']);
-      for (const name of ['connection', 'x-hop', 'keep-alive', 'transfer-encoding']) assert.equal(headers[name], undefined);
+      for (const name of ['connection', 'x-hop', 'keep-alive', 'transfer-encoding'])
+        assert.equal(headers[name], undefined);
       await client.close();
     }));
   test('waits for a client that grants no window, which holds up nobody else', () =>
@@ -178,7 +207,10 @@ describe('an answer', () => {
       await behind.take(/\r\n\r\n/);
       behind.send(OK);
       assert.equal((await other.takeAnswer()).status, 200);
-      assert.equal(wire.frames.some(({ type }) => type === FRAME.data), false);
+      assert.equal(
+        wire.frames.some(({ type }) => type === FRAME.data),
+        false,
+      );
       wire.send(FRAME.window, 0, 1, uint32(100));
       assert.ok(await wire.find(({ type }) => type === FRAME.data));
       other.socket.destroy();
@@ -216,7 +248,10 @@ describe('an open stream (M7)', () => {
       await wire.gone();
       other.send(OK);
       assert.equal((await open).body, 'ok');
-      assert.equal(world.records.some(({ reason }) => reason === 'TokenSignatureInvalid'), true);
+      assert.equal(
+        world.records.some(({ reason }) => reason === 'TokenSignatureInvalid'),
+        true,
+      );
       await client.close();
     }));
 });
