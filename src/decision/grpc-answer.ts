@@ -1,5 +1,4 @@
 /** What a gRPC client is told (M8): HTTP 200 and trailers only, with the status that gRPC has for the denial's. */
-import { REASONS } from '../api/reasons.ts';
 import { findSingle, type HeaderFields } from '../http/head.ts';
 import { phraseOf, renderDenial } from './challenge.ts';
 import type { Denial } from './verdict.ts';
@@ -42,12 +41,6 @@ export function renderGrpcDenial(
   const { status, headers } = renderDenial(denial, about);
   const kept = headers.filter(([name]) => !isGrpcOwn(name.toLowerCase()));
   return [['content-type', 'application/grpc'], ...grpcTrailers(denial, status), ...kept];
-}
-
-/** How an answer that has begun ends when it is no longer permitted (M7). */
-export function renderGrpcEnd(denial: Denial): Readonly<Record<string, string>> {
-  const status = denial.errors.overrides.get(denial.reason)?.status ?? REASONS[denial.reason].status;
-  return Object.fromEntries(grpcTrailers(denial, status));
 }
 
 function grpcTrailers({ errors, reason }: Denial, status: number): [string, string][] {

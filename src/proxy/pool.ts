@@ -116,7 +116,7 @@ export function createPool(target: AppTarget, { dialling, monotonic, sweep, name
     });
   /** Undefined: the app speaks HTTP/1.1, as far as is known. */
   const acquireStream = (user: UpstreamUser): { readonly cancel: CancelDial | undefined } | undefined => {
-    const link = sessions.take(user);
+    const link = sessions.open === 0 ? undefined : sessions.take(user);
     if (link === undefined) return speaksHttp2 ? { cancel: sessions.wait(user, dialForAll) } : undefined;
     user.onUpstreamReady(link);
     return { cancel: undefined };

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { FLAG, FRAME, openFrames, REQUEST, uint32, type FrameWire } from '../testing/frames.ts';
+import { encodeFields, FLAG, FRAME, openFrames, REQUEST, uint32, type FrameWire } from '../testing/frames.ts';
 import { hear, openHttp2 } from '../testing/http2-client.ts';
 import { issueServer, listenerTls, material, openSecureWire, tlsSecret } from '../testing/secure.ts';
 import { play, type WorldParts } from '../testing/world.ts';
@@ -177,6 +177,16 @@ describe('which HTTP a port speaks', () => {
     ));
 });
 
+test('M3a: after the PROXY protocol, with its source as the peer', () =>
+  play(echoHeads, { plan: { proxyProtocol: { from: ['127.0.0.0/8'] } } }, async ({ world }) => {
+    const wire = openFrames(world.port, false);
+    wire.socket.write('PROXY TCP4 203.0.113.9 192.0.2.1 45422 443\r\nPRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
+    assert.equal(await wire.send(FRAME.settings, 0, 0).request(1).outcome(1), 'status 200');
+    const data = await wire.find(({ type }) => type === FRAME.data);
+    assert.match(data?.payload.toString('latin1') ?? '', /X-Forwarded-For: 203\.0\.113\.9\r\n/);
+    wire.socket.destroy();
+  }));
+
 describe('the end of a connection', () => {
   test('a drain sends GOAWAY; what is open is served to its end', () =>
     play(undefined, {}, async ({ world, app }) => {
@@ -269,4 +279,20 @@ describe('floods end the connection, not the process', () => {
       wire.request(stream, [], false).send(FRAME.window, 0, stream, uint32(0));
     }
   });
+  test('a field said again 16,000 times in one byte each is refused unread, stream by stream (HPACK bomb, CVE-2026-49975)', () =>
+    play(echoHeads, {}, async ({ world, app }) => {
+      const wire = openFrames(world.port);
+      // Literal with incremental indexing, then its index in the dynamic table.
+      const large = encodeFields(['x-a', 'a'.repeat(3900)]);
+      large[0] = 0x40;
+      wire.send(FRAME.headers, FLAG.endHeaders | FLAG.endStream, 1, Buffer.concat([encodeFields(REQUEST), large]));
+      const again = Buffer.concat([encodeFields(REQUEST), Buffer.alloc(16_000, 0xbe)]);
+      for (let stream = 3; stream < 400; stream += 2) {
+        wire.send(FRAME.headers, FLAG.endHeaders | FLAG.endStream, stream, again);
+      }
+      for (let stream = 3; stream < 400; stream += 2) assert.equal(await wire.outcome(stream), 'reset 11');
+      assert.equal(app.wires.length, 1);
+      await stillServes(world.port);
+      wire.socket.destroy();
+    }));
 });
