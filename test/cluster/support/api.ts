@@ -14,7 +14,7 @@ export interface Connection {
 export interface ApiAnswer {
   /** 0: no connection. */
   readonly status: number;
-  /** JSON, or a string where the answer is none. */
+  /** JSON, or a string where the answer is none: what came instead, or why nothing came. */
   readonly body: unknown;
 }
 
@@ -31,8 +31,9 @@ export function createApi({ server, ca, clientCertificate: { certificate, key } 
       call.end(body === undefined ? undefined : JSON.stringify(body));
       const [response] = (await once(call, 'response')) as [IncomingMessage];
       return { status: response.statusCode ?? 0, body: parse(await text(response)) };
-    } catch {
-      return { status: 0, body: '' };
+    } catch (error) {
+      // As text, which says why to whoever finds no object in it.
+      return { status: 0, body: String(error) };
     }
   };
 }

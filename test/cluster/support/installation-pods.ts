@@ -91,7 +91,8 @@ export interface PodSeen {
 /** Those that are not being deleted. */
 export async function listPods(node: ClusterNode, namespace: string, app: string): Promise<readonly PodSeen[]> {
   const query = `labelSelector=${encodeURIComponent(`app=${app}`)}`;
-  const { body } = await node.call('GET', `/api/v1/namespaces/${namespace}/pods?${query}`);
+  const { status, body } = await node.call('GET', `/api/v1/namespaces/${namespace}/pods?${query}`);
+  if (status !== 200) throw new Error(`no list of the pods in ${namespace}: ${status} ${JSON.stringify(body)}`);
   return (body as { items: PodSeen[] }).items.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
 }
 
