@@ -9,6 +9,10 @@ const GRPC = /^application\/grpc(?:$|[+;\s])/i;
 export const isGrpcType = (contentType: string | undefined): boolean =>
   contentType !== undefined && GRPC.test(contentType);
 
+/** Whether a denial is told in the way of gRPC: its calls are POST, whatever else names that content type. */
+export const isGrpcCall = (method: string, contentType: string | undefined): boolean =>
+  method === 'POST' && isGrpcType(contentType);
+
 export const isGrpc = (headers: HeaderFields): boolean => isGrpcType(findSingle(headers, 'content-type'));
 
 /** Status codes of gRPC by those of HTTP (M8), and the nearest for the few that M8 does not name. */

@@ -144,6 +144,8 @@ describe('trailers', () => {
     ['a pseudo header', [':path', '/']],
     ['upper case', ['Grpc-Status', '0']],
     ['LF in a value', ['a', 'b\nc']],
+    ['more than 8 KiB', ['a', 'b'.repeat(8192)]],
+    ['a 65th field', Array.from({ length: 130 }, (_, at) => `x${at}`)],
   ] as const) {
     test(`${sentence} in them is malformed`, () => assert.equal(readHttp2Trailers(pairs, table), undefined));
   }

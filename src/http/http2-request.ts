@@ -12,6 +12,7 @@ import type { Framing, HeadLimits, HeadReason, RequestHead } from './message.ts'
 import { ROLE, type NameInfo, type NameTable } from './names.ts';
 import { NEVER_SERVED } from './request-reader.ts';
 import { readTarget, type Target } from './target.ts';
+import { TRAILER_LIMITS } from './trailers.ts';
 
 /** A field section as it came: name, value, name, value … Names and values are latin1 text. */
 export type FieldPairs = readonly string[];
@@ -87,8 +88,9 @@ export function readHttp2Request(pairs: FieldPairs, ends: boolean, limits: HeadL
   return { kind: 'head', head: head as unknown as RequestHead };
 }
 
-/** Trailers of a request or an answer; undefined: malformed. */
+/** Trailers of a request or an answer, with the bounds of HTTP/1.1 (trailers.ts); undefined: malformed. */
 export function readHttp2Trailers(pairs: FieldPairs, table: NameTable): ParsedFields | undefined {
+  if (pairs.length > 2 * TRAILER_LIMITS.headers || sizeOf(pairs) > TRAILER_LIMITS.headBytes) return undefined;
   const fields = createFieldList();
   for (let at = 0; at < pairs.length; at += 2) {
     const name = pairs[at] ?? '';

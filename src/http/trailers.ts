@@ -4,7 +4,8 @@ import { createHeadReader } from './head-reader.ts';
 import type { ParsedFields } from './fields.ts';
 import type { NameTable } from './names.ts';
 
-const LIMITS = { headBytes: 8 * 1024, headers: 64, targetBytes: 0 };
+/** Of a trailer section. */
+export const TRAILER_LIMITS = { headBytes: 8 * 1024, headers: 64, targetBytes: 0 };
 
 export interface TrailerReader {
   /** Reads `input` from `at`; `consumed` of the end counts from the start of `input`. */
@@ -24,12 +25,12 @@ export function createTrailerReader(table: NameTable): TrailerReader {
       readLine: (_, start) => ({ line: true, next: start }),
       judge: (_, fields) => ({ fields }),
     },
-    LIMITS,
+    TRAILER_LIMITS,
     table,
   );
   return {
     read(input, at) {
-      const progress = reader.read(latin1(input, at, Math.min(input.length, at + LIMITS.headBytes)));
+      const progress = reader.read(latin1(input, at, Math.min(input.length, at + TRAILER_LIMITS.headBytes)));
       if (progress.kind !== 'head') return progress;
       return { kind: 'end', consumed: at + progress.consumed, trailers: progress.head.fields };
     },

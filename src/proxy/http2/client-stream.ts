@@ -1,7 +1,7 @@
 /** One request of an HTTP/2 client: its stream, as the exchange sees it. */
 import type { ServerHttp2Stream } from 'node:http2';
 import type { Reason } from '../../api/reasons.ts';
-import { isGrpcType } from '../../decision/grpc-answer.ts';
+import { isGrpcCall } from '../../decision/grpc-answer.ts';
 import { createFieldList } from '../../http/fields.ts';
 import { readHttp2Request, readHttp2Trailers } from '../../http/http2-request.ts';
 import type { FieldLines, ParsedFields, RequestHead } from '../../http/message.ts';
@@ -91,7 +91,7 @@ export class ClientStream implements Downstream {
     try {
       const read = readHttp2Request(pairs, ends, this.listener.limits, this.shared.names);
       if (read.kind === 'malformed') this.#malformed();
-      else if (read.kind === 'refused') this.#refuse(read.reason, read.method, isGrpcType(findType(pairs)));
+      else if (read.kind === 'refused') this.#refuse(read.reason, read.method, isGrpcCall(read.method, findType(pairs)));
       else this.#serve(read.head);
     } catch (error) {
       this.fault(error);

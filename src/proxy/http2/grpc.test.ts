@@ -156,6 +156,21 @@ describe('M8: a denial is trailers-only, HTTP 200', () => {
         await client.close();
       }));
   }
+  test('is recorded with the status that it stands for: a 200 would hide who guesses tokens', () =>
+    play(echoHeads, {}, async ({ world }) => {
+      const client = openHttp2(world.port);
+      await client.call({ ...CALL, ':path': '/closed/fleet.Orders/Place' }, 'x');
+      const [record] = await world.recorded(1);
+      assert.deepEqual([record?.status, record?.reason], [401, 'TokenNotPresent']);
+      await client.close();
+    }));
+  test('is told plainly to what is no call: GET with the content type of gRPC', () =>
+    play(echoHeads, {}, async ({ world }) => {
+      const client = openHttp2(world.port);
+      const { status, headers } = await client.call({ ...CALL, ':method': 'GET', ':path': '/closed/x' });
+      assert.deepEqual([status, headers['grpc-status']], [401, undefined]);
+      await client.close();
+    }));
   test('an app that cannot be reached: 14, AppUnavailable', async () => {
     const world = await startWorld(1, {});
     const client = openHttp2(world.port);

@@ -1,8 +1,9 @@
 /** Answers to HTTP/2 clients. Head, small bodies and the end of the stream leave together. */
 import type { ServerHttp2Stream } from 'node:http2';
 import { renderDenial } from '../../decision/challenge.ts';
-import { isGrpc, renderGrpcDenial } from '../../decision/grpc-answer.ts';
+import { isGrpcCall, renderGrpcDenial } from '../../decision/grpc-answer.ts';
 import type { Denial, Respond } from '../../decision/verdict.ts';
+import { findSingle } from '../../http/head.ts';
 import { listResponse, listTrailers } from '../../http/http2-lists.ts';
 import { renderFields, type ParsedFields, type ResponseHead, type ResponseRendering } from '../../http/message.ts';
 import type { AnswerPlan } from '../answer-plan.ts';
@@ -41,7 +42,7 @@ export class StreamAnswer implements AnswerWriter {
       requestId,
       realm: route?.api.name ?? '',
       bare: head.method === 'HEAD',
-      grpc: isGrpc(head),
+      grpc: isGrpcCall(head.method, findSingle(head, 'content-type')),
     });
   }
 
@@ -149,7 +150,7 @@ interface ReplyAbout {
   readonly realm: string;
   /** The request is HEAD: the body is left out, its length is told. */
   readonly bare: boolean;
-  /** By its content type. */
+  /** It is a call of gRPC. */
   readonly grpc: boolean;
 }
 
@@ -161,13 +162,14 @@ export function writeReply(
   about: ReplyAbout,
 ): SentReply {
   if (stream.destroyed || stream.closed || stream.headersSent) return { status: 0, bodyBytes: 0 };
+  const { status, headers, body } = renderDenial(verdict, about);
   if (about.grpc && verdict.verdict === 'Deny') {
     const list = [':status', '200'];
     for (const [name, value] of renderGrpcDenial(verdict, about)) list.push(name.toLowerCase(), value.trim());
     stream.respond([...list, 'date', shared.date()], { endStream: true, ...NO_DATE });
-    return { status: 200, bodyBytes: 0 };
+    // Logs, metrics and countWhen see what the 200 stands for: whoever guesses tokens must not look like success.
+    return { status, bodyBytes: 0 };
   }
-  const { status, headers, body } = renderDenial(verdict, about);
   const bytes = Buffer.from(body, 'utf8');
   const isSilent = status === 204 || status === 304;
   const list = [':status', String(status)];
