@@ -91,7 +91,8 @@ export class ClientStream implements Downstream {
     try {
       const read = readHttp2Request(pairs, ends, this.listener.limits, this.shared.names);
       if (read.kind === 'malformed') this.#malformed();
-      else if (read.kind === 'refused') this.#refuse(read.reason, read.method, isGrpcCall(read.method, findType(pairs)));
+      else if (read.kind === 'refused')
+        this.#refuse(read.reason, read.method, isGrpcCall(read.method, findType(pairs)));
       else this.#serve(read.head);
     } catch (error) {
       this.fault(error);
