@@ -58,8 +58,7 @@ export class ClientSession implements JudgedClient, Sweepable, OpenConnection {
     this.#deadline = shared.monotonic() + listener.limits.headTimeout;
     this.#session = loadHttp2().performServerHandshake(client.socket, describeSession(listener));
     this.#listen(this.#session);
-    // What is open is answered; there will be nothing else.
-    client.socket.once('end', () => this.leave());
+    client.socket.once('end', () => this.#onEnd());
     client.socket.once('close', () => this.#onClose());
     if (client.raw !== client.socket) client.raw.once('close', () => this.#onClose());
     shared.sweep.add(this);
@@ -96,6 +95,13 @@ export class ClientSession implements JudgedClient, Sweepable, OpenConnection {
     if (this.#streams.size === 0) this.#deadline = now + (this.#leaving ? GOODBYE_MS : this.listener.limits.clientIdle);
     if (reset && !this.#resets.spend(now)) this.#flooded();
     else if (this.shared.state.draining) this.leave();
+  }
+
+  /** The client's FIN: what is open is answered as far as its windows reach. It will neither ask nor grant any more. */
+  #onEnd(): void {
+    this.leave();
+    const now = this.shared.monotonic();
+    for (const stream of this.#streams) stream.onClientEnd(now);
   }
 
   #spendControl(): void {

@@ -4,11 +4,11 @@ import { createHmac } from 'node:crypto';
 import { describe, test } from 'node:test';
 import { origin, step, token } from '../../decision/testing/fakes.ts';
 import { BODY } from '../../api/signed-payload.ts';
-import { FRAME, openFrames, uint32 } from '../testing/frames.ts';
+import { FLAG, FRAME, FrameWire, openFrames, REQUEST, uint32 } from '../testing/frames.ts';
 import { hear, openHttp2 } from '../testing/http2-client.ts';
-import { material } from '../testing/secure.ts';
+import { issueServer, listenerTls, material, openSecureWire, tlsSecret } from '../testing/secure.ts';
 import { play, type WorldParts } from '../testing/world.ts';
-import { echoHeads, openWire } from '../testing/wire.ts';
+import { echoHeads, openWire, type Wire } from '../testing/wire.ts';
 
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 const POST = { ':method': 'POST' };
@@ -255,3 +255,80 @@ describe('an open stream (M7)', () => {
       await client.close();
     }));
 });
+
+describe('a client that has sent its FIN', () => {
+  const large = (wire: Wire): void => {
+    void wire.take(/\r\n\r\n/).then(
+      () => {
+        wire.send(`HTTP/1.1 200 OK\r\nContent-Length: ${2_000_000}\r\n\r\n`);
+        wire.socket.write(Buffer.alloc(2_000_000));
+      },
+      () => undefined,
+    );
+  };
+  /** Reads until its window is empty. */
+  const exhaust = async (wire: FrameWire): Promise<void> => {
+    const got = (): number =>
+      wire.frames.reduce((sum, { type, payload }) => (type === FRAME.data ? sum + payload.length : sum), 0);
+    await wire.find(() => got() === 65_535);
+  };
+
+  for (const [sentence, farewell] of [
+    ['within an answer that is larger than its window keeps nothing for longer than 2 s', () => undefined],
+    ['after GOAWAY neither', (wire: FrameWire) => wire.send(FRAME.goaway, 0, 0, uint32(0, 0))],
+  ] as const) {
+    test(sentence, () =>
+      play(large, {}, async ({ world, app }) => {
+        const wire = openFrames(world.port).request(1);
+        await exhaust(wire);
+        farewell(wire);
+        wire.socket.end();
+        await pause(300);
+        world.advance(2000);
+        await (await app.connection(0)).gone();
+        await wire.gone();
+        assert.equal((await world.recorded(1))[0]?.status, 200);
+      }),
+    );
+  }
+  test('over TLS neither', () => {
+    const tls: WorldParts = {
+      material: material({ 'shop/fleet-tls': tlsSecret(issueServer('fleet.example.com')) }),
+      plan: { tls: listenerTls() },
+    };
+    return play(large, tls, async ({ world, app }) => {
+      const secure = await openSecureWire(world.port, { ALPNProtocols: ['h2'] });
+      const wire = new FrameWire(secure.secure).request(1);
+      await exhaust(wire);
+      wire.socket.end();
+      await pause(300);
+      world.advance(2000);
+      await (await app.connection(0)).gone();
+    });
+  });
+  test('after a whole request gets an answer that fits its window, however long the app takes', () =>
+    play(undefined, {}, async ({ world, app }) => {
+      const wire = openFrames(world.port).request(1, [':method', 'POST', ...REQUEST.slice(2)], false);
+      wire.send(FRAME.data, 1, 1, Buffer.alloc(10_000, 'x'));
+      wire.socket.end();
+      const behind = await app.connection(0);
+      await behind.take(/\r\n0\r\n\r\n/);
+      await pause(300);
+      world.advance(10_000);
+      await pause(300);
+      behind.send(`HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n${'y'.repeat(60_000)}`);
+      assert.ok(await wire.find(({ type, flags }) => type === FRAME.data && (flags & FLAG.endStream) !== 0));
+    }));
+  test('within the body of a request has given it up', () =>
+    play(undefined, {}, async ({ world, app }) => {
+      const wire = openFrames(world.port).request(1, [':method', 'POST', ...REQUEST.slice(2)], false);
+      wire.send(FRAME.data, 0, 1, Buffer.from('half'));
+      const behind = await app.connection(0);
+      await behind.take(/half/);
+      wire.socket.end();
+      await behind.gone();
+      assert.doesNotMatch(behind.received, /\r\n0\r\n\r\n/);
+    }));
+});
+
+const pause = (milliseconds: number): Promise<void> => new Promise(done => setTimeout(done, milliseconds));

@@ -18,6 +18,8 @@ import { cutStream } from './cut.ts';
 import { CODE } from './load.ts';
 import { StreamAnswer, writeReply } from './stream-answer.ts';
 
+/** What is left of an answer after the client's FIN moves on within this time, or never: no window will be granted. */
+const LINGER_MS = 2000;
 const NO_TRAILERS: ParsedFields = createFieldList();
 
 export class ClientStream implements Downstream {
@@ -34,6 +36,8 @@ export class ClientStream implements Downstream {
   /** We have ended it, or it was answered. */
   #ours = false;
   #closed = false;
+  /** Since the client's FIN: what waited for it when it was last looked at, and since when that has not changed. */
+  #stuck: { bytes: number; since: number } | undefined;
 
   constructor(session: ClientSession, stream: ServerHttp2Stream) {
     this.session = session;
@@ -117,7 +121,7 @@ export class ClientStream implements Downstream {
     const exchange = new Exchange(this, head);
     this.#exchange = exchange;
     const { stream } = this;
-    stream.on('drain', () => this.#guard(() => this.#exchange?.onClientDrain()));
+    stream.on('drain', () => this.#guard(() => this.#onDrain()));
     if (!exchange.body.complete) this.#listenToBody();
     exchange.begin(undefined);
   }
@@ -195,7 +199,38 @@ export class ClientStream implements Downstream {
     this.#end(false);
   }
 
+  #onDrain(): void {
+    if (this.#stuck !== undefined) this.#stuck = { bytes: 0, since: this.shared.monotonic() };
+    this.#exchange?.onClientDrain();
+  }
+
+  /** The client has sent its FIN. After a whole request that is no abort; within its body it is. */
+  onClientEnd(now: number): void {
+    this.#stuck = { bytes: 0, since: now };
+    // A whole one may still be waiting to be read.
+    if (this.stream.state.remoteClose !== 1) this.#guard(() => this.#exchange?.onClientEnd());
+  }
+
+  /** A client that is gone would keep what it was promised: nobody is left to open the window of its answer. */
+  #isStuck(now: number): boolean {
+    const [stuck, bytes] = [this.#stuck, this.stream.writableLength];
+    if (stuck === undefined) return false;
+    if (bytes > 0 && bytes === stuck.bytes) return now - stuck.since >= LINGER_MS;
+    this.#stuck = { bytes, since: now };
+    return false;
+  }
+
   sweep(now: number): void {
+    if (this.#isStuck(now)) this.#giveUp();
+    else this.#sweepAnswer(now);
+  }
+
+  #giveUp(): void {
+    if (this.#exchange === undefined) this.reset();
+    else this.#exchange.abort();
+  }
+
+  #sweepAnswer(now: number): void {
     if (this.#exchange !== undefined) this.#exchange.sweep(now);
     else if (this.#deadline <= now) this.reset();
   }
