@@ -260,7 +260,7 @@ describe('a client that has sent its FIN', () => {
   const large = (wire: Wire): void => {
     void wire.take(/\r\n\r\n/).then(
       () => {
-        wire.send(`HTTP/1.1 200 OK\r\nContent-Length: ${2_000_000}\r\n\r\n`);
+        wire.send(`HTTP/1.1 200 OK\r\nContent-Length: 2000000\r\n\r\n`);
         wire.socket.write(Buffer.alloc(2_000_000));
       },
       () => undefined,
