@@ -116,7 +116,7 @@ describe('the fleet, over HTTP/2', () => {
     assert.deepEqual([folded(lines, 'x-forwarded-client-cert'), folded(lines, 'x-original-url')], [[], []]);
   });
   test('a call of gRPC without a token is told so in its own words (M8)', async () => {
-    const answer = await ask(open(), post(DEVICE, { 'content-type': 'application/grpc', ':method': 'GET' }));
+    const answer = await ask(open(), post(TELEMETRY, { 'content-type': 'application/grpc' }), 'x');
     assert.deepEqual([answer.status, answer.headers['grpc-status'], answer.body], [200, '16', '']);
   });
   test('curl agrees on HTTP/2', { skip }, async () => {
