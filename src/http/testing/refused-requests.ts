@@ -44,7 +44,10 @@ export const REFUSED_REQUESTS: Record<string, Record<string, [HeadReason, string
     'version 0.9': ['VersionNotSupported', line('GET / HTTP/0.9')],
     'version 1.2': ['VersionNotSupported', line('GET / HTTP/1.2')],
     'version 2.0': ['VersionNotSupported', line('GET / HTTP/2.0')],
-    'the request line of HTTP/2’s preface without the rest of it': ['VersionNotSupported', 'PRI * HTTP/2.0\r\n\r\nSN\r\n\r\n'],
+    'the request line of HTTP/2’s preface without the rest of it': [
+      'VersionNotSupported',
+      'PRI * HTTP/2.0\r\n\r\nSN\r\n\r\n',
+    ],
     CONNECT: ['MethodNotAllowed', line('CONNECT app.example:443 HTTP/1.1')],
     'CONNECT with a path': ['MethodNotAllowed', line('CONNECT / HTTP/1.1')],
     'TRACE, which shows what was added on the way': ['MethodNotAllowed', line('TRACE / HTTP/1.1')],
