@@ -112,6 +112,9 @@ export function createAllowedStreams(shared: Shared, refusals: Refusals): Allowe
       const entry: AllowedStream = {
         port: destination.port,
         closed: false,
+        get heldBytes() {
+          return client.writableLength;
+        },
         closeIdle: () => undefined,
         reset: () => stream.reset(),
       };

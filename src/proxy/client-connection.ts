@@ -105,6 +105,10 @@ export class ClientConnection implements Downstream, Sweepable {
     return this.#state === 'closed';
   }
 
+  get heldBytes(): number {
+    return this.socket.writableLength;
+  }
+
   get idle(): boolean {
     return this.#state === 'reading' && !this.#hasBegun() && this.#held === undefined;
   }

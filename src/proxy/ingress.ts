@@ -10,6 +10,8 @@ import type { Shared } from './shared.ts';
 
 export interface OpenConnection {
   readonly closed: boolean;
+  /** Bytes of answers that its client has not taken yet. */
+  readonly heldBytes: number;
   /** Closes it if nothing is in flight. */
   closeIdle(): void;
   reset(): void;

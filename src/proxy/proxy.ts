@@ -18,6 +18,7 @@ import { createPools } from './pools.ts';
 import { createProbeReplays, type ReplayProbe } from './probe-replays.ts';
 import { createProbeTargets } from './probe-target.ts';
 import { createRequestIds } from './request-id.ts';
+import { shedLargest, type Shed } from './shedding.ts';
 import { createServicePort, type ServiceOptions, type ServicePort } from './service-port.ts';
 import { createNameTable } from '../http/message.ts';
 import { createDate, type ProxyState, type Shared } from './shared.ts';
@@ -109,7 +110,10 @@ export function createProxy(deps: ProxyDeps): Proxy {
     ADMIN_SOCKET,
   );
   const { maxMemoryBytes: maxBytes, memory } = deps;
-  if (maxBytes !== undefined) sweep.add(createMemoryWatch({ maxBytes, memory, state, log }));
+  if (maxBytes !== undefined) {
+    const shed = (): Shed => shedLargest(ingress.connections(), maxBytes);
+    sweep.add(createMemoryWatch({ maxBytes, memory, state, log, shed }));
+  }
   sweep.add({
     sweep: () => {
       let count = 0;

@@ -154,6 +154,10 @@ export class TcpConnection implements JudgedClient, Rejudged, Sweepable, OpenCon
   }
 
   /** It has no requests between which it could end. */
+  get heldBytes(): number {
+    return this.socket.writableLength;
+  }
+
   closeIdle(): void {
     return undefined;
   }

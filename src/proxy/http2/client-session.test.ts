@@ -296,3 +296,35 @@ describe('floods end the connection, not the process', () => {
       wire.socket.destroy();
     }));
 });
+
+test('answers held by windows of 0 cost the client that holds them its connection when memory is short, and nobody else', () => {
+  let needed = 0;
+  const memory = { resident: () => needed, needed: () => needed, collect: () => undefined };
+  return play(
+    undefined,
+    {},
+    async ({ world, app }) => {
+      const wire = openFrames(world.port);
+      // SETTINGS_INITIAL_WINDOW_SIZE 0.
+      wire.send(FRAME.settings, 0, 0, Buffer.from([0, 4, 0, 0, 0, 0]));
+      for (const [at, stream] of [1, 3, 5, 7].entries()) {
+        wire.request(stream);
+        const behind = await app.connection(at);
+        await behind.take(/\r\n\r\n/);
+        behind.send(`HTTP/1.1 200 OK\r\nContent-Length: 5000000\r\n\r\n${'x'.repeat(50_000)}`);
+        assert.equal(await wire.outcome(stream), 'status 200');
+      }
+      const waiting = openHttp2(world.port);
+      const told = waiting.call();
+      const other = await app.connection(4);
+      await other.take(/\r\n\r\n/);
+      needed = 990_000;
+      await wire.gone();
+      needed = 500_000;
+      other.send('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
+      assert.equal((await told).body, 'ok');
+      await waiting.close();
+    },
+    { memory, maxMemoryBytes: 1_000_000 },
+  );
+});

@@ -81,6 +81,12 @@ export class ClientSession implements JudgedClient, Sweepable, OpenConnection {
     return this.#closed;
   }
 
+  get heldBytes(): number {
+    let bytes = 0;
+    for (const { stream } of this.#streams) bytes += stream.writableLength;
+    return bytes;
+  }
+
   #serve(stream: ServerHttp2Stream, flags: number, pairs: string[]): void {
     this.#served = true;
     const client = new ClientStream(this, stream);
