@@ -5,14 +5,12 @@ import { shedLargest } from './shedding.ts';
 
 function open(held: readonly number[]) {
   const ended: number[] = [];
-  const connections = held.map(
-    (heldBytes, at): OpenConnection => ({
-      closed: heldBytes < 0,
-      heldBytes,
-      closeIdle: () => undefined,
-      reset: () => void ended.push(at),
-    }),
-  );
+  const connections = held.map((heldBytes, at): OpenConnection => ({
+    closed: heldBytes < 0,
+    heldBytes,
+    closeIdle: () => undefined,
+    reset: () => void ended.push(at),
+  }));
   return { connections, ended };
 }
 
