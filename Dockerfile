@@ -23,4 +23,5 @@ LABEL org.opencontainers.image.title="sallyport" \
 COPY --from=build /image /
 ENV PATH=/usr/local/bin:/usr/sbin
 USER 15190:15190
-ENTRYPOINT ["/usr/local/bin/node", "/sallyport/main.js"]
+# V8 lets the space of new objects grow to 16 MiB, three times: 60 MiB more after a load, for no fewer instructions.
+ENTRYPOINT ["/usr/local/bin/node", "--max-semi-space-size=8", "/sallyport/main.js"]

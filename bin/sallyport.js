@@ -57,7 +57,8 @@ if (!isNewEnough(process.versions.node)) {
     );
     process.exit(64);
   }
-  runOn(pinned, [target, ...args], args[0] === 'demo');
+  // As in the image (Dockerfile).
+  runOn(pinned, ['--max-semi-space-size=8', target, ...args], args[0] === 'demo');
 } else if (script !== undefined) {
   runOn(process.execPath, [target, ...args]);
 } else if (existsSync(bundle)) {

@@ -29,6 +29,8 @@ export function startSallyport({ material, ports, mode }: PeerContext, folder: s
   const certificate = material.write('mesh.pem', material.mesh.certificate);
   const key = material.write('mesh.key', material.mesh.key);
   return start(PROXY_CORE, process.execPath, [
+    // As in the image (Dockerfile).
+    '--max-semi-space-size=8',
     MAIN,
     'sidecar',
     ...['--source', 'files', '--config', folder, '--namespace', 'bench', '--workload-labels', 'app=bench'],

@@ -35,7 +35,7 @@ describe('the image', { skip: skipWithout('images') }, () => {
   });
 
   test('starts Node on the bundle, without a launcher and without flags that a reader would have to know', () => {
-    assert.deepEqual(config.Entrypoint, ['/usr/local/bin/node', '/sallyport/main.js']);
+    assert.deepEqual(config.Entrypoint, ['/usr/local/bin/node', '--max-semi-space-size=8', '/sallyport/main.js']);
   });
 
   test('inherits nothing of the image that built it', () => {
