@@ -43,6 +43,8 @@ export interface Listener {
   readonly connections: ReadonlySet<ServedConnection>;
   /** Whether every certificate of the port could be read, now or before. */
   readonly ready: boolean;
+  /** Hears of connections that are ended for what they did. */
+  readonly refusals: Refusals;
   /** Accepted, with a handshake under way, or open. */
   readonly sockets: number;
   publish(generation: Generation): void;
@@ -150,6 +152,7 @@ export function createListener({ name, findPlan, shared, refusals }: ListenerOpt
       return active?.plan.limits ?? DEFAULT_LIMITS;
     },
     connections,
+    refusals,
     get ready() {
       return acceptor?.ready ?? true;
     },

@@ -1,4 +1,4 @@
-/** Connections that end before a request: counted by a closed list of reasons, told at debug level, a few at most. */
+/** Connections that end before a request, or for how they speak HTTP/2: counted by a closed list of reasons, told at debug level, a few at most. */
 import type { Telemetry } from '../telemetry/telemetry.ts';
 
 export type RefusedWhy =
@@ -15,7 +15,10 @@ export type RefusedWhy =
   | 'ProxyProtocol'
   | 'PlainHttpOnTls'
   | 'UnknownServerName'
-  | 'TlsHandshake';
+  | 'TlsHandshake'
+  /** More resets, PING, SETTINGS or empty frames than a client can need. */
+  | 'Http2Flood'
+  | 'Http2Protocol';
 
 /** `code` is a word of OpenSSL or Node, never text of the client. */
 export type Refusals = (why: RefusedWhy, code?: string) => void;

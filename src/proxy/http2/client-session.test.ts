@@ -3,6 +3,7 @@ import { describe, test } from 'node:test';
 import { encodeFields, FLAG, FRAME, openFrames, REQUEST, uint32, type FrameWire } from '../testing/frames.ts';
 import { hear, openHttp2 } from '../testing/http2-client.ts';
 import { issueServer, listenerTls, material, openSecureWire, tlsSecret } from '../testing/secure.ts';
+import { SILENT } from '../../telemetry/telemetry.ts';
 import { play, type WorldParts } from '../testing/world.ts';
 import { echoHeads, openWire } from '../testing/wire.ts';
 
@@ -237,43 +238,63 @@ async function stillServes(port: number): Promise<void> {
 }
 
 describe('floods end the connection, not the process', () => {
-  const flood = (sentence: string, send: (wire: FrameWire) => void): void => {
-    test(sentence, () =>
-      play(echoHeads, {}, async ({ world, app }) => {
-        const wire = openFrames(world.port);
-        await wire.find(({ type }) => type === FRAME.settings);
-        send(wire);
-        await wire.gone();
-        assert.ok(app.wires.length <= 300, `${app.wires.length} connections to the app`);
-        await stillServes(world.port);
-      }),
-    );
+  const flood = (sentence: string, reason: 'Http2Flood' | 'Http2Protocol', send: (wire: FrameWire) => void): void => {
+    test(`${sentence}: ${reason}`, () => {
+      const refused: unknown[] = [];
+      const lines: unknown[] = [];
+      const telemetry = {
+        ...SILENT,
+        log: { ...SILENT.log, debug: (fields: object) => void lines.push(fields) },
+        metrics: { ...SILENT.metrics, count: (_: string, labels?: object) => void refused.push(labels) },
+      };
+      return play(
+        echoHeads,
+        {},
+        async ({ world, app }) => {
+          const wire = openFrames(world.port);
+          await wire.find(({ type }) => type === FRAME.settings);
+          send(wire);
+          await wire.gone();
+          assert.ok(app.wires.length <= 300, `${app.wires.length} connections to the app`);
+          await stillServes(world.port);
+          assert.deepEqual(
+            refused.filter(labels => JSON.stringify(labels).includes('Http2')),
+            [{ reason }],
+          );
+          assert.ok(
+            lines.some(line => JSON.stringify(line).includes(reason)),
+            JSON.stringify(lines),
+          );
+        },
+        { telemetry },
+      );
+    });
   };
-  flood('10,000 streams, each reset at once (CVE-2023-44487)', wire => {
+  flood('10,000 streams, each reset at once (CVE-2023-44487)', 'Http2Flood', wire => {
     for (let stream = 1; stream < 20_000; stream += 2) {
       wire.request(stream).send(FRAME.reset, 0, stream, uint32(8));
     }
   });
-  flood('10,000 CONTINUATION frames (CVE-2024-27983)', wire => {
+  flood('10,000 CONTINUATION frames (CVE-2024-27983)', 'Http2Protocol', wire => {
     wire.send(FRAME.headers, FLAG.endStream, 1, Buffer.alloc(0));
     for (let at = 0; at < 10_000; at++) wire.send(FRAME.continuation, 0, 1, Buffer.alloc(0));
   });
-  flood('a header section that never ends', wire => {
+  flood('a header section that never ends', 'Http2Protocol', wire => {
     wire.send(FRAME.headers, FLAG.endStream, 1, Buffer.alloc(0));
     const piece = Buffer.concat(Array.from({ length: 100 }, () => Buffer.from([0, 1, 0x61, 1, 0x62])));
     for (let at = 0; at < 1000; at++) wire.send(FRAME.continuation, 0, 1, piece);
   });
-  flood('10,000 PING frames', wire => {
+  flood('10,000 PING frames', 'Http2Flood', wire => {
     for (let at = 0; at < 10_000; at++) wire.send(FRAME.ping, 0, 0, Buffer.alloc(8));
   });
-  flood('10,000 SETTINGS frames', wire => {
+  flood('10,000 SETTINGS frames', 'Http2Flood', wire => {
     for (let at = 0; at < 10_000; at++) wire.send(FRAME.settings, 0, 0);
   });
-  flood('10,000 empty DATA frames', wire => {
+  flood('10,000 empty DATA frames', 'Http2Flood', wire => {
     wire.request(1, [], false);
     for (let at = 0; at < 10_000; at++) wire.send(FRAME.data, 0, 1);
   });
-  flood('resets that the client provokes (CVE-2025-8671)', wire => {
+  flood('resets that the client provokes (CVE-2025-8671)', 'Http2Protocol', wire => {
     // A window update of 0 makes the server reset the stream.
     for (let stream = 1; stream < 2000; stream += 2) {
       wire.request(stream, [], false).send(FRAME.window, 0, stream, uint32(0));

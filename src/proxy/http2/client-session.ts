@@ -14,6 +14,7 @@ import type { JudgedClient } from '../trusted-peers.ts';
 import { createBudget } from './budget.ts';
 import { ClientStream } from './client-stream.ts';
 import { CODE, loadHttp2 } from './load.ts';
+import { judgeErrors } from './session-errors.ts';
 
 /** Streams that are open at once. */
 const STREAMS = 100;
@@ -73,8 +74,13 @@ export class ClientSession implements JudgedClient, Sweepable, OpenConnection {
     });
     session.on('ping', () => this.#spendControl());
     session.on('remoteSettings', () => this.#spendControl());
-    // 'close' follows. What nghttp2 itself has had enough of ends here.
-    session.on('error', (error: unknown) => this.#onError(error));
+    // 'close' follows.
+    session.on('error', () => undefined);
+    judgeErrors(session, {
+      streams: () => [...this.#streams].map(({ stream }) => stream),
+      isResetFlood: () => this.#isResetFlood(),
+      ended: (why, code) => this.listener.refusals(why, code),
+    });
   }
 
   get closed(): boolean {
@@ -117,20 +123,17 @@ export class ClientSession implements JudgedClient, Sweepable, OpenConnection {
   /** More than is told apart from an attack: the connection ends, with everything that is open on it. */
   #flooded(): void {
     if (this.#session.destroyed) return;
-    this.#count('Http2Flood');
+    this.listener.refusals('Http2Flood');
     this.#leaving = true;
     this.#deadline = this.shared.monotonic() + GOODBYE_MS;
     this.#session.destroy(new Error('flooded'), CODE.calm);
   }
 
-  #onError(error: unknown): void {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined;
-    // Without a code it is ours.
-    if (code !== undefined && code !== 'ECONNRESET' && code !== 'EPIPE') this.#count('Http2Protocol');
-  }
-
-  #count(reason: 'Http2Flood' | 'Http2Protocol'): void {
-    this.shared.telemetry.metrics.count('sallyport_refused_connections_total', { reason });
+  /** nghttp2 counts resets as we do, but sees those of one read before we hear of any. */
+  #isResetFlood(): boolean {
+    const now = this.shared.monotonic();
+    for (const { stream } of this.#streams) if (stream.closed && !this.#resets.spend(now)) return true;
+    return false;
   }
 
   /** No new streams; those that are open are served to their end (GOAWAY). */
@@ -181,7 +184,8 @@ function describeSession({ limits }: Listener): ServerSessionOptions {
     maxHeaderListPairs: 2 * limits.headers + 16,
     maxSessionInvalidFrames: 100,
     maxSessionRejectedStreams: 100,
-    streamResetBurst: RESETS.burst,
+    // Ours is used up first.
+    streamResetBurst: RESETS.burst + 1,
     streamResetRate: RESETS.perSecond,
     // The reader refuses repeated ones; what an app repeats is its affair.
     strictSingleValueFields: false,

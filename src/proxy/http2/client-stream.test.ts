@@ -59,32 +59,37 @@ describe('a body', () => {
         wire.socket.destroy();
       }
     }));
-  // Node 24.21 ends the connection, not only the stream.
-  test('longer or shorter than its length is refused, and never whole', () =>
-    play(undefined, {}, async ({ world, app }) => {
-      const head = [
-        ':method',
-        'POST',
-        ':scheme',
-        'http',
-        ':authority',
-        'a.example',
-        ':path',
-        '/open',
-        'content-length',
-        '5',
-      ];
-      for (const [at, body] of ['hell', 'hello!'].entries()) {
-        const wire = openFrames(world.port).request(1, head, false);
-        const behind = await app.connection(at);
+  const OF_2 = [':method', 'POST', ...REQUEST.slice(2), 'content-length', '2'];
+  for (const [sentence, frames] of [
+    ['longer than its length', [['abc', 1]]],
+    [
+      'that grows longer than its length',
+      [
+        ['ab', 0],
+        ['c', 0],
+        ['d', 0],
+        ['', 1],
+      ],
+    ],
+    ['shorter than its length', [['a', 1]]],
+  ] as const) {
+    test(`${sentence} is a stream error, and never whole; its neighbours are answered (RFC 9113 section 8.1.1)`, () =>
+      play(undefined, {}, async ({ world, app }) => {
+        const wire = openFrames(world.port).request(1);
+        const neighbour = await app.connection(0);
+        await neighbour.take(/\r\n\r\n/);
+        wire.request(3, OF_2, false);
+        const behind = await app.connection(1);
         await behind.take(/\r\n\r\n/);
-        wire.send(FRAME.data, 1, 1, Buffer.from(body));
-        assert.match(await wire.outcome(1), /^(?:reset 1|goaway 2)$/);
+        for (const [body, flags] of frames) wire.send(FRAME.data, flags, 3, Buffer.from(body));
+        assert.equal(await wire.outcome(3), 'reset 1');
         await behind.gone();
-        assert.notEqual(behind.received, 'hello');
+        assert.notEqual(behind.received, 'abc');
+        neighbour.send(OK);
+        assert.equal(await wire.outcome(1), 'status 200');
         wire.socket.destroy();
-      }
-    }));
+      }));
+  }
   test('that nobody reads does not hide the denial', () =>
     play(echoHeads, {}, async ({ world }) => {
       const client = openHttp2(world.port);
