@@ -270,7 +270,7 @@ export class Exchange implements Rejudged {
   /** The answer is out, or was cut off `unsent` bytes before its end. */
   flushed(unsent: number, now: number): void {
     this.bytesOut = Math.max(0, this.bytesOut - unsent);
-    recordRequest(this, now);
+    recordRequest(this, now, unsent === 0);
   }
 
   /** However it ends. */
@@ -288,7 +288,7 @@ export class Exchange implements Rejudged {
     if (this.#done) return;
     this.#end();
     this.#toApp?.drop();
-    recordRequest(this, this.at);
+    recordRequest(this, this.at, false);
     this.client.reset();
   }
 
@@ -334,7 +334,7 @@ export class Exchange implements Rejudged {
     this.tick();
     this.#end();
     this.#toApp?.drop();
-    recordRequest(this, this.at);
+    recordRequest(this, this.at, false);
   }
 
   // --- clocks, and open streams (M7)

@@ -145,3 +145,22 @@ describe('a denial about a certificate names it', () => {
     assert.deepEqual(await ask({}, {}), ['ClientCertificateNotPresent', undefined]);
   });
 });
+
+test('an answer that the client does not stay for is recorded as cut off, one that left as a whole is not', () =>
+  play(undefined, {}, async ({ world, app }) => {
+    const wire = openWire(world.port).send('GET /open HTTP/1.1\r\nHost: a.example\r\n\r\n');
+    const behind = await app.connection(0);
+    await behind.take(/\r\n\r\n/);
+    behind.send('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
+    await wire.takeAnswer();
+    wire.send('GET /open HTTP/1.1\r\nHost: a.example\r\n\r\n');
+    await behind.take(/\r\n\r\n/);
+    behind.send('HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nok');
+    await wire.take(/ok/);
+    wire.socket.resetAndDestroy();
+    const records = await world.recorded(2);
+    assert.deepEqual(
+      records.map(({ cut }) => cut),
+      [undefined, true],
+    );
+  }));

@@ -8,8 +8,11 @@ import { describePeer } from './trusted-peers.ts';
 
 /** Status of a request whose client left before an answer began. */
 const CLIENT_CLOSED = 499;
+/** Status of a WebSocket's answer. */
+const SWITCHED = 101;
 
-export function recordRequest(exchange: Exchange, now: number): void {
+/** `whole`: the answer left as a whole. */
+export function recordRequest(exchange: Exchange, now: number, whole: boolean): void {
   const { verdict, route, head, client, decidedAt, sentAt, answeredAt } = exchange;
   if (verdict === undefined) return;
   const denied = verdict.verdict === 'Deny' ? verdict : undefined;
@@ -31,6 +34,8 @@ export function recordRequest(exchange: Exchange, now: number): void {
     bytesOut: exchange.bytesOut,
   };
   if (reason !== undefined) record.reason = reason;
+  // A tunnel has no other end.
+  if (!whole && exchange.status !== 0 && exchange.status !== SWITCHED) record.cut = true;
   if (made?.label !== undefined) record.step = nameStep(made.label);
   if (made?.origin !== undefined) record.policy = made.origin.key;
   if (denied?.detail !== undefined) record.detail = denied.detail;

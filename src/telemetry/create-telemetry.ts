@@ -69,9 +69,10 @@ function isWorthALine({ verdict, reason, auditDenials }: RequestRecord): boolean
   return verdict === 'Deny' || reason !== undefined || auditDenials.length > 0;
 }
 
-function summarize({ verdict, reason }: RequestRecord): string {
+function summarize({ verdict, reason, cut }: RequestRecord): string {
   if (verdict === 'Deny') return 'request denied';
-  return reason === undefined ? 'request served' : 'request failed';
+  if (reason !== undefined) return 'request failed';
+  return cut === true ? 'answer cut off' : 'request served';
 }
 
 /** The line of runtime.md "Logs": names of objects, digests and numbers; of the request only its id and method. */

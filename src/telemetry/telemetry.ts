@@ -49,6 +49,8 @@ export interface RequestRecord {
   readonly appMs?: number;
   readonly bytesIn: number;
   readonly bytesOut: number;
+  /** The answer had begun and ended before its end: the client left, or we broke it off. */
+  readonly cut?: true;
 }
 
 export interface Telemetry {

@@ -261,6 +261,30 @@ describe('an open stream (M7)', () => {
     }));
 });
 
+test('an answer that the client resets is recorded as cut off, one that it took is not', () =>
+  play(undefined, {}, async ({ world, app }) => {
+    const wire = openFrames(world.port).request(1);
+    const behind = await app.connection(0);
+    await behind.take(/\r\n\r\n/);
+    behind.send(`HTTP/1.1 200 OK\r\nContent-Length: 2000000\r\n\r\n${'x'.repeat(200_000)}`);
+    assert.equal(await wire.outcome(1), 'status 200');
+    wire.send(FRAME.reset, 0, 1, uint32(8));
+    await world.recorded(1);
+    wire.send(FRAME.window, 0, 0, uint32(100)).request(3);
+    const next = await app.connection(1);
+    await next.take(/\r\n\r\n/);
+    next.send(OK);
+    const records = await world.recorded(2);
+    assert.deepEqual(
+      records.map(({ status, cut }) => [status, cut]),
+      [
+        [200, true],
+        [200, undefined],
+      ],
+    );
+    wire.socket.destroy();
+  }));
+
 describe('a client that has sent its FIN', () => {
   const large = (wire: Wire): void => {
     void wire.take(/\r\n\r\n/).then(
