@@ -237,6 +237,29 @@ describe('an answer', () => {
     }));
 });
 
+test('a window that opens byte by byte does not renew the clock of an answer that is not taken', () =>
+  play(undefined, {}, async ({ world, app }) => {
+    const wire = openFrames(world.port);
+    wire.send(FRAME.settings, 0, 0, Buffer.from([0, 4, 0, 0, 0, 0])).request(1);
+    const behind = await app.connection(0);
+    await behind.take(/\r\n\r\n/);
+    behind.send(`HTTP/1.1 200 OK\r\nContent-Length: 5000000\r\n\r\n${'x'.repeat(500_000)}`);
+    await wire.outcome(1);
+    for (let at = 1; at <= 7; at++) {
+      wire.send(FRAME.window, 0, 1, uint32(1));
+      await wire.find(() => wire.frames.filter(({ type }) => type === FRAME.data).length === at);
+      world.advance(40_000);
+    }
+    assert.equal(
+      wire.frames.some(({ type }) => type === FRAME.reset),
+      false,
+    );
+    world.advance(40_000);
+    assert.ok(await wire.find(({ type, stream }) => type === FRAME.reset && stream === 1));
+    await behind.gone();
+    wire.socket.destroy();
+  }));
+
 describe('an open stream (M7)', () => {
   test('ends at a denial under a new policy; the other streams of its connection go on', () =>
     play(undefined, { evidence: { token: () => token() } }, async ({ world, app }) => {
