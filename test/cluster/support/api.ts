@@ -20,22 +20,32 @@ export interface ApiAnswer {
 
 export type CallApi = (method: string, path: string, body?: unknown) => Promise<ApiAnswer>;
 
-export function createApi({ server, ca, clientCertificate: { certificate, key } }: Connection): CallApi {
+export function createApi(connection: Connection): CallApi {
   return async (method, path, body) => {
-    const call = request(new URL(path, server), {
-      ...{ method, ca, cert: certificate, key, agent: false, timeout: 10_000 },
-      headers: body === undefined ? {} : { 'content-type': 'application/json' },
-    });
-    call.on('timeout', () => call.destroy());
-    try {
-      call.end(body === undefined ? undefined : JSON.stringify(body));
-      const [response] = (await once(call, 'response')) as [IncomingMessage];
-      return { status: response.statusCode ?? 0, body: parse(await text(response)) };
-    } catch (error) {
-      // As text, which says why to whoever finds no object in it.
-      return { status: 0, body: String(error) };
-    }
+    const first = await callOnce(connection, method, path, body);
+    // Node now and then takes a whole answer for one that was cut off; what only reads may ask again.
+    const isCut = first.status === 0 && method === 'GET' && first.body === 'Error: aborted';
+    return isCut ? callOnce(connection, method, path, body) : first;
   };
+}
+
+async function callOnce(
+  { server, ca, clientCertificate: { certificate, key } }: Connection,
+  ...[method, path, body]: Parameters<CallApi>
+): Promise<ApiAnswer> {
+  const call = request(new URL(path, server), {
+    ...{ method, ca, cert: certificate, key, agent: false, timeout: 10_000 },
+    headers: body === undefined ? {} : { 'content-type': 'application/json' },
+  });
+  call.on('timeout', () => call.destroy());
+  try {
+    call.end(body === undefined ? undefined : JSON.stringify(body));
+    const [response] = (await once(call, 'response')) as [IncomingMessage];
+    return { status: response.statusCode ?? 0, body: parse(await text(response)) };
+  } catch (error) {
+    // As text, which says why to whoever finds no object in it.
+    return { status: 0, body: String(error) };
+  }
 }
 
 function parse(answer: string): unknown {
