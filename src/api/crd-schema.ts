@@ -12,7 +12,6 @@ import {
   type ObjectSchema,
   type QuantitySchema,
   type StringSchema,
-  type UnbuiltSchema,
 } from './schema.ts';
 import { listWords } from './words.ts';
 
@@ -88,8 +87,6 @@ function renderType(schema: AnySchema, scope: RenderScope): JsonSchema {
       return renderObject(schema, scope);
     case 'json':
       return { type: 'object', 'x-kubernetes-preserve-unknown-fields': true };
-    case 'unbuilt':
-      return renderUnbuilt(schema);
   }
 }
 
@@ -198,11 +195,6 @@ const renderValidations = (validations: readonly Validation[]): JsonSchema =>
 
 function collectValidations(schema: ObjectSchema<unknown>, { clusterScoped }: RenderScope): Validation[] {
   const validations: Validation[] = [];
-  for (const [name, field] of Object.entries(schema.fields)) {
-    const member = narrow(field.schema);
-    // Left out of the schema, the field would be pruned without a word: it must be held to be refused.
-    if (member.type === 'unbuilt') validations.push({ rule: `!${has(name)}`, message: member.sentence });
-  }
   for (const names of schema.exactlyOneOf ?? []) {
     validations.push({ rule: `${count(names)} == 1`, message: `write exactly one of ${listWords(names, 'and')}` });
   }
@@ -233,14 +225,6 @@ const CEL_WORDS: ReadonlySet<string> = new Set(
   'true false null in as break const continue else for function if import let loop package namespace return'.split(' '),
 );
 const has = (name: string): string => `has(self.${CEL_WORDS.has(name) ? `__${name}__` : name})`;
-
-function renderUnbuilt({ shape = 'object' }: UnbuiltSchema): JsonSchema {
-  const anything = { type: 'object', 'x-kubernetes-preserve-unknown-fields': true };
-  if (shape === 'text') return { type: 'string', maxLength: 4096 };
-  return shape === 'object'
-    ? anything
-    : { type: 'array', maxItems: 64, 'x-kubernetes-list-type': 'atomic', items: anything };
-}
 
 /** The default with the defaults of its members, since the API server judges a default by the rules as it stands. */
 export function expandDefault(schema: AnySchema, value: unknown): unknown {

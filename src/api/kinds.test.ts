@@ -5,8 +5,7 @@ import { memberPath } from './field-path.ts';
 import { KINDS, type KindName } from './kinds/index.ts';
 import { pageName, renderReasons, renderReference } from './reference.ts';
 import { REASON_NAMES } from './reasons.ts';
-import { renderSchema } from './crd-schema.ts';
-import { narrow, object, optional, unbuilt, type AnySchema } from './schema.ts';
+import { narrow, type AnySchema } from './schema.ts';
 
 const KIND_NAMES = Object.keys(KINDS) as KindName[];
 
@@ -94,16 +93,6 @@ describe('custom resource definitions', () => {
       }
     });
   }
-
-  it('hold what is not built, so that it is refused rather than pruned', () => {
-    const future = object({ telepathy: optional(unbuilt('telepathy is not built yet')) });
-    const schema = renderSchema(narrow(future), { clusterScoped: false, repeated: false });
-    const held = member(schema, 'properties', 'telepathy');
-    assert.equal(member(held, 'x-kubernetes-preserve-unknown-fields'), true);
-    assert.deepEqual(member(schema, 'x-kubernetes-validations'), [
-      { rule: '!has(self.telepathy)', message: 'telepathy is not built yet' },
-    ]);
-  });
 
   it('want namespaces in references of the cluster kind only', () => {
     const path = ['properties', 'variables', 'additionalProperties', 'properties', 'secretKeyRef'];

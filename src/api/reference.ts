@@ -124,8 +124,7 @@ function renderRow(name: string, { schema, presence, ...field }: Field<unknown, 
   const member = narrow(schema);
   const { example } = member;
   const description = escapeMarkdown(member.description ?? '');
-  const built = member.type === 'unbuilt' ? `${description} **Not built yet.**` : description;
-  const shown = example === undefined ? built : `${built} Example: \`${JSON.stringify(example)}\``;
+  const shown = example === undefined ? description : `${description} Example: \`${JSON.stringify(example)}\``;
   return [
     `\`${name}\``,
     describeType(member, links),
@@ -162,8 +161,6 @@ function describeType(schema: AnySchema, links: Links): string {
     }
     case 'json':
       return 'object of any form';
-    case 'unbuilt':
-      return { object: 'object', list: 'list', text: 'text' }[schema.shape ?? 'object'];
   }
 }
 

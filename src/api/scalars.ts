@@ -96,9 +96,6 @@ export function parseEnum(schema: EnumSchema<string>, raw: unknown, field: strin
     return refuse(scene, field, `${describeValue(raw)}, but one of a fixed set of words is wanted`, fix);
   }
   if (schema.values.includes(raw)) return raw;
-  if (schema.unbuilt !== undefined && Object.hasOwn(schema.unbuilt, raw)) {
-    return refuseUnknown(scene, field, schema.unbuilt[raw] ?? '', `write ${known}`);
-  }
   const near = nearestName(raw, schema.values);
   const short = schema.values.length <= 16 ? `write ${known}` : 'write one of those that the reference page lists';
   return refuseUnknown(

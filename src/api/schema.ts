@@ -31,7 +31,6 @@ export type SchemaType =
   | 'map'
   | 'object'
   | 'json'
-  | 'unbuilt'
   | 'intOrString';
 
 export type Infer<S> = S extends Schema<infer T> ? T : never;
@@ -81,8 +80,6 @@ export interface BooleanSchema extends Schema<boolean> {
 export interface EnumSchema<V extends string> extends Schema<V> {
   readonly type: 'enum';
   readonly values: readonly V[];
-  /** Values that the design has and this version does not, each with the sentence that refuses it. */
-  readonly unbuilt?: Readonly<Record<string, string>>;
 }
 
 /** `10s`, `1h30m`, `500ms`, `0s`; parsed to milliseconds. */
@@ -166,14 +163,6 @@ export interface JsonSchema extends Schema<Readonly<Record<string, unknown>>> {
   readonly maxBytes: number;
 }
 
-/** A part of the design that this version does not have: refused at load with a sentence, never ignored. */
-export interface UnbuiltSchema extends Schema<never> {
-  readonly type: 'unbuilt';
-  readonly sentence: string;
-  /** What the design has here; default an object. The API server refuses it by a rule, so it must be able to hold it. */
-  readonly shape?: 'object' | 'list' | 'text';
-}
-
 /** Any schema, told apart by `type`. */
 export type AnySchema =
   | StringSchema
@@ -186,8 +175,7 @@ export type AnySchema =
   | ListSchema<unknown>
   | MapSchema<unknown>
   | ObjectSchema<unknown>
-  | JsonSchema
-  | UnbuiltSchema;
+  | JsonSchema;
 
 /** A schema of unknown parsed type as the closed union: there are no other schemas than those of this file. */
 export const narrow = (schema: Schema<unknown>): AnySchema => schema as AnySchema;
@@ -246,12 +234,6 @@ export const object = <const F extends Fields>(
 ): ObjectSchema<ObjectOf<F>> => ({ type: 'object', fields, ...options });
 
 export const json = (options: Options<JsonSchema>): JsonSchema => ({ type: 'json', ...options });
-
-export const unbuilt = (sentence: string, options: Omit<Options<UnbuiltSchema>, 'sentence'> = {}): UnbuiltSchema => ({
-  type: 'unbuilt',
-  sentence,
-  ...options,
-});
 
 export const required = <T>(schema: Schema<T>): Field<T, 'required'> => ({ schema, presence: 'required' });
 export const optional = <T>(schema: Schema<T>): Field<T, 'optional'> => ({ schema, presence: 'optional' });

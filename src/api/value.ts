@@ -53,8 +53,6 @@ export function parseValue(schema: AnySchema, raw: unknown, field: string, scene
       return parseMembers(schema, raw, field, scene);
     case 'json':
       return parseJson(schema, raw, field, scene);
-    case 'unbuilt':
-      return refuseUnknown(scene, field, schema.sentence, 'remove it');
   }
 }
 

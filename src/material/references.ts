@@ -77,7 +77,6 @@ function walk(of: Schema<unknown>, value: unknown, place: Place, found: Referenc
     case 'quantity':
     case 'intOrString':
     case 'json':
-    case 'unbuilt':
       return;
   }
 }
