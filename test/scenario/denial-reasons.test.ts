@@ -13,9 +13,9 @@ import { type Behaviour, DeviceAuth, RecordingApp, TestIssuer } from '../support
 import { type LogLine, type Sidecar, startSidecar } from '../support/sidecar.ts';
 import { until } from '../support/until.ts';
 
-/** Reasons of features that are not built yet, and why each of them cannot occur. */
+/** Reasons of the closed list that nobody is given, and why each of them cannot occur. */
 const CANNOT_OCCUR: Readonly<Partial<Record<Reason, string>>> = {
-  Draining: 'a draining sidecar goes on serving, and one that stops accepts nothing; kept for HTTP/2',
+  Draining: 'a draining sidecar goes on serving (HTTP/2 says GOAWAY), and one that stops accepts nothing',
 };
 
 interface Expected {
@@ -676,7 +676,7 @@ describe('denials', () => {
     for (const connection of [early, ...others]) connection.close();
   });
 
-  test('every reason is shown here, but for those of features that are not built yet', () => {
+  test('every reason is shown here, but for those that cannot occur', () => {
     const missing = REASON_NAMES.filter(reason => !covered.has(reason));
     assert.deepEqual(missing.toSorted(), Object.keys(CANNOT_OCCUR).toSorted());
   });
