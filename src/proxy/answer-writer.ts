@@ -1,19 +1,18 @@
 /** Answers to HTTP/1.1 clients: head rewritten in the same pass, body framed afresh, as few writes as may be. */
+import { CHUNK_END, chunkStart } from '../http/body.ts';
 import {
   renderFields,
   renderResponse,
   type FieldLines,
   type ParsedFields,
+  type RequestHead,
   type ResponseHead,
   type ResponseRendering,
 } from '../http/message.ts';
-import type { RequestHead } from '../http/message.ts';
 import type { Denial, Respond } from '../decision/verdict.ts';
 import type { AnswerPlan, RememberedAnswer } from './answer-plan.ts';
 import type { AppLink } from './app-link.ts';
-import { CHUNK_END, chunkStart, LAST_CHUNK } from '../http/body.ts';
-import { renderTrailers } from '../http/render.ts';
-import { latin1, WRITTEN_AS_TEXT } from './chunk-writer.ts';
+import { latin1, renderLastChunk, WRITTEN_AS_TEXT } from './chunk-writer.ts';
 import type { ClientConnection } from './client-connection.ts';
 import type { AnswerWriter, SentReply } from './downstream.ts';
 import type { Exchange } from './exchange.ts';
@@ -138,9 +137,7 @@ export class WireAnswer implements AnswerWriter {
   }
 
   end(trailers: ParsedFields | undefined, hidden: ReadonlySet<string>): void {
-    if (this.#framing.kind === 'chunked') {
-      this.#pending += trailers === undefined ? LAST_CHUNK : renderTrailers(trailers, hidden);
-    }
+    if (this.#framing.kind === 'chunked') this.#pending += renderLastChunk(trailers, hidden);
     this.flush();
   }
 

@@ -1,27 +1,28 @@
 /** Content on its way into chunked framing, written afresh: extensions and the sender's chunk sizes do not pass. */
 import type { Socket } from 'node:net';
+import { CHUNK_END, chunkStart, LAST_CHUNK } from '../http/body.ts';
 import type { ParsedFields } from '../http/message.ts';
 import { renderTrailers } from '../http/render.ts';
 
 /** Up to this size one string is cheaper than three writes; the piece is not needed after the call. */
 export const WRITTEN_AS_TEXT = 8192;
 
-/** One chunk. False: the socket wants no more for now. */
-export function writeChunk(socket: Socket, piece: Uint8Array): boolean {
-  const size = piece.length.toString(16);
-  if (piece.length <= WRITTEN_AS_TEXT) return socket.write(`${size}\r\n${latin1(piece)}\r\n`, 'latin1');
+export function writeChunk(socket: Socket, piece: Uint8Array): void {
+  const start = chunkStart(piece.length);
+  if (piece.length <= WRITTEN_AS_TEXT) {
+    socket.write(start + latin1(piece) + CHUNK_END, 'latin1');
+    return;
+  }
   socket.cork();
-  socket.write(`${size}\r\n`, 'latin1');
+  socket.write(start, 'latin1');
   socket.write(piece);
-  const more = socket.write('\r\n', 'latin1');
+  socket.write(CHUNK_END, 'latin1');
   socket.uncork();
-  return more;
 }
 
-/** The last chunk and the trailers that may pass. */
-export function writeLastChunk(socket: Socket, trailers: ParsedFields, reserved: ReadonlySet<string>): boolean {
-  return socket.write(renderTrailers(trailers, reserved), 'latin1');
-}
+/** The last chunk and the trailers that may pass; without trailers, the sender could have none. */
+export const renderLastChunk = (trailers: ParsedFields | undefined, reserved: ReadonlySet<string>): string =>
+  trailers === undefined ? LAST_CHUNK : renderTrailers(trailers, reserved);
 
 /** Bytes as text, one character a byte. */
 export function latin1(bytes: Uint8Array): string {

@@ -11,7 +11,7 @@ import {
 } from '../http/message.ts';
 import type { RememberedAnswer } from './answer-plan.ts';
 import type { Answered, AppLink, UpstreamUser } from './app-link.ts';
-import { writeChunk, writeLastChunk } from './chunk-writer.ts';
+import { renderLastChunk, writeChunk } from './chunk-writer.ts';
 import type { Receiver } from './dial.ts';
 import type { ReadBuffer } from './read-buffer.ts';
 
@@ -97,9 +97,7 @@ export class Upstream implements AppLink, Receiver {
   }
 
   endContent(trailers: ParsedFields | undefined, reserved: ReadonlySet<string>): void {
-    if (!this.#chunked) return;
-    if (trailers === undefined) this.socket.write('0\r\n\r\n', 'latin1');
-    else writeLastChunk(this.socket, trailers, reserved);
+    if (this.#chunked) this.socket.write(renderLastChunk(trailers, reserved), 'latin1');
   }
 
   lend(slice: Uint8Array): Uint8Array {
