@@ -1,15 +1,13 @@
 /** One connection of a client: reads heads, lets one exchange at a time happen, holds what is pipelined, ends in order. */
-import type { Socket } from 'node:net';
 import type { Reason } from '../api/reasons.ts';
 import { createRequestReader, type FieldLines, type RequestHead, type RequestReader } from '../http/message.ts';
-import type { Peer } from '../trust/trust.ts';
+import { AcceptedClient, type ClientSocket } from './accepted-client.ts';
 import { WireAnswer } from './answer-writer.ts';
 import type { AnswerWriter, Downstream, Flushing } from './downstream.ts';
 import { Exchange } from './exchange.ts';
 import { describeFault } from './fault.ts';
-import type { Handshake } from './handshake.ts';
 import { createOpening, type Opening } from './http2/opening.ts';
-import type { ActiveListener, Listener } from './listener.ts';
+import type { Listener } from './listener.ts';
 import { renderFault, renderRefusal } from './reply.ts';
 import { resetSocket } from './reset-socket.ts';
 import type { Shared } from './shared.ts';
@@ -26,31 +24,9 @@ const HELD_BYTES = 64 * 1024;
 
 type State = 'reading' | 'exchange' | 'lingering' | 'closed';
 
-export interface ClientSocket {
-  /** Plain, or TLS on top of `raw`. */
-  readonly socket: Socket;
-  readonly raw: Socket;
-  /** Folded text of the peer's address. */
-  readonly peer: string;
-  /** The address of the pod that it connected to; absent where the app is elsewhere in any case. */
-  readonly dialled?: string | undefined;
-  /** Absent on plaintext. */
-  readonly handshake?: Handshake | undefined;
-}
-
-export class ClientConnection implements Downstream, Sweepable {
-  readonly shared: Shared;
-  readonly listener: Listener;
-  readonly socket: Socket;
-  /** The TCP socket, the same as `socket` on plaintext. */
-  readonly raw: Socket;
-  readonly peer: string;
-  readonly dialled: string | undefined;
-  readonly handshake: Handshake | undefined;
-  peerTrust: { readonly active: ActiveListener; readonly trusted: boolean } | undefined;
+export class ClientConnection extends AcceptedClient implements Downstream, Sweepable {
   /** X-Forwarded-* of its requests, remembered with the host that they name. */
   forwarding: { readonly host: string; readonly lines: FieldLines } | undefined;
-  stranger: Peer | undefined;
   /** The client has sent its FIN: no request after those already here. */
   ended = false;
   /** An app connection that NTLM has tied to this client. */
@@ -72,13 +48,7 @@ export class ClientConnection implements Downstream, Sweepable {
   #opening: Opening | undefined;
 
   constructor(client: ClientSocket, listener: Listener, shared: Shared) {
-    this.shared = shared;
-    this.listener = listener;
-    this.socket = client.socket;
-    this.raw = client.raw;
-    this.peer = client.peer;
-    this.dialled = client.dialled;
-    this.handshake = client.handshake;
+    super(client, listener, shared);
     this.#restingSince = shared.monotonic();
     // The first request gets the clock of a head from the start: a silent connection is not an idle one yet.
     this.#deadline = this.#restingSince + this.#headTimeout();

@@ -2,7 +2,6 @@
  * One connection to a port of `protocol: TCP` (M6): judged once by what its handshake and address say, passed on unread, and
  * judged again while it is open (M7). A denial is a reset: there are no words for it.
  */
-import type { Socket } from 'node:net';
 import type { ObjectKey } from '../api/object.ts';
 import type { Reason } from '../api/reasons.ts';
 import { judge } from '../decision/judge.ts';
@@ -12,10 +11,8 @@ import { createFieldList } from '../http/fields.ts';
 import type { Route } from '../policy/model.ts';
 import type { RequestView } from '../policy/request.ts';
 import { nameStep } from '../telemetry/requests.ts';
-import type { Peer } from '../trust/trust.ts';
-import type { ClientSocket } from './client-connection.ts';
+import { AcceptedClient, type ClientSocket } from './accepted-client.ts';
 import { RequestEvidence } from './evidence-source.ts';
-import type { Handshake } from './handshake.ts';
 import type { OpenConnection } from './ingress.ts';
 import type { Lease } from './generation.ts';
 import type { ActiveListener, Listener } from './listener.ts';
@@ -24,23 +21,14 @@ import { resetSocket } from './reset-socket.ts';
 import type { Shared } from './shared.ts';
 import type { Sweepable } from './sweep.ts';
 import { openTcpStream, type TcpStream } from './tcp-stream.ts';
-import { describePeer, type JudgedClient } from './trusted-peers.ts';
+import { describePeer } from './trusted-peers.ts';
 
 /** As for a request: no decision takes longer than the look-ups that it asks for. */
 const DECISION_MS = 120_000;
 const NO_FIELDS = createFieldList();
 
-export class TcpConnection implements JudgedClient, Rejudged, Sweepable, OpenConnection {
-  readonly shared: Shared;
-  readonly listener: Listener;
-  readonly socket: Socket;
-  readonly raw: Socket;
-  readonly peer: string;
-  readonly dialled: string | undefined;
-  readonly handshake: Handshake | undefined;
+export class TcpConnection extends AcceptedClient implements Rejudged, Sweepable, OpenConnection {
   readonly view: RequestView;
-  peerTrust: { readonly active: ActiveListener; readonly trusted: boolean } | undefined;
-  stranger: Peer | undefined;
   rejudging = false;
   deviceAuthMs = 0;
   certificateTrust: ObjectKey | undefined;
@@ -57,13 +45,7 @@ export class TcpConnection implements JudgedClient, Rejudged, Sweepable, OpenCon
   readonly #leases: Lease[] = [];
 
   constructor(client: ClientSocket, listener: Listener, active: ActiveListener, shared: Shared) {
-    this.shared = shared;
-    this.listener = listener;
-    this.socket = client.socket;
-    this.raw = client.raw;
-    this.peer = client.peer;
-    this.dialled = client.dialled;
-    this.handshake = client.handshake;
+    super(client, listener, shared);
     this.#active = active;
     this.#requestId = shared.ids.nextRequestId();
     this.#startedAt = shared.monotonic();

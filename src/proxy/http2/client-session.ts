@@ -1,16 +1,12 @@
 /** One HTTP/2 connection of a client: bounds on what its frames may cost, and a stream for each request. */
 import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream, ServerSessionOptions } from 'node:http2';
-import type { Socket } from 'node:net';
 import type { FieldLines } from '../../http/message.ts';
-import type { Peer } from '../../trust/trust.ts';
-import type { ClientSocket } from '../client-connection.ts';
-import type { Handshake } from '../handshake.ts';
+import { AcceptedClient, type ClientSocket } from '../accepted-client.ts';
 import type { OpenConnection } from '../ingress.ts';
-import type { ActiveListener, Listener } from '../listener.ts';
+import type { Listener } from '../listener.ts';
 import { resetSocket } from '../reset-socket.ts';
 import type { Shared } from '../shared.ts';
 import type { Sweepable } from '../sweep.ts';
-import type { JudgedClient } from '../trusted-peers.ts';
 import { createBudget } from './budget.ts';
 import { ClientStream } from './client-stream.ts';
 import { CODE, loadHttp2 } from './load.ts';
@@ -27,16 +23,7 @@ const WINDOW = 1024 * 1024;
 /** How long a client that was told to go may stay without a stream. */
 const GOODBYE_MS = 2000;
 
-export class ClientSession implements JudgedClient, Sweepable, OpenConnection {
-  readonly shared: Shared;
-  readonly listener: Listener;
-  readonly socket: Socket;
-  readonly raw: Socket;
-  readonly peer: string;
-  readonly dialled: string | undefined;
-  readonly handshake: Handshake | undefined;
-  peerTrust: { readonly active: ActiveListener; readonly trusted: boolean } | undefined;
-  stranger: Peer | undefined;
+export class ClientSession extends AcceptedClient implements Sweepable, OpenConnection {
   forwarding: { readonly host: string; readonly lines: FieldLines } | undefined;
   readonly #session: ServerHttp2Session;
   readonly #streams = new Set<ClientStream>();
@@ -49,13 +36,7 @@ export class ClientSession implements JudgedClient, Sweepable, OpenConnection {
   #closed = false;
 
   constructor(client: ClientSocket, listener: Listener, shared: Shared) {
-    this.shared = shared;
-    this.listener = listener;
-    this.socket = client.socket;
-    this.raw = client.raw;
-    this.peer = client.peer;
-    this.dialled = client.dialled;
-    this.handshake = client.handshake;
+    super(client, listener, shared);
     this.#deadline = shared.monotonic() + listener.limits.headTimeout;
     this.#session = loadHttp2().performServerHandshake(client.socket, describeSession(listener));
     this.#listen(this.#session);

@@ -1,5 +1,5 @@
 /** Whether a plaintext client speaks HTTP/2 by prior knowledge: told by its first bytes (RFC 9113 section 3.4). */
-import type { ClientSocket } from '../client-connection.ts';
+import type { ClientSocket } from '../accepted-client.ts';
 import type { Listener } from '../listener.ts';
 
 const PREFACE = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n';
