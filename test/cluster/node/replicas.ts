@@ -1,12 +1,13 @@
 /** Two replicas of the controller, of which the leader is killed while policies change and pods start. */
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { after, before, describe, test, type TestContext } from 'node:test';
 import type { Clients } from '../support/installation-clients.ts';
 import {
   addressesOf,
   describeBarePod,
   describeOwner,
   isInjected,
+  isReady,
   killContainer,
   type PodSeen,
   waitForPods,
@@ -40,10 +41,18 @@ export function testReplicas(get: GetInstalled): void {
 
     const readLeader = async (): Promise<string> =>
       (await node.kubectl(['-n', SYSTEM, 'get', 'lease', LEASE, '-o', 'jsonpath={.spec.holderIdentity}'])).stdout;
-    const findController = async (name: string): Promise<PodSeen> => {
-      const { body } = await node.call('GET', `/api/v1/namespaces/${SYSTEM}/pods/${name}`);
-      return body as PodSeen;
-    };
+    /** Its pod. The upgrade ends the replica that led before: until another leads, the lease names a pod that is going or gone. */
+    const waitForLeader = (): Promise<PodSeen> =>
+      node.waitFor(
+        'a leader that stays',
+        async () => {
+          const name = (await readLeader()).replace(/_[^_]*$/, '');
+          const { status, body } = await node.call('GET', `/api/v1/namespaces/${SYSTEM}/pods/${name}`);
+          const pod = body as PodSeen;
+          return name !== '' && status === 200 && pod.metadata.deletionTimestamp === undefined && isReady(pod) && pod;
+        },
+        LEASE_MS + SLACK_MS,
+      );
     /** `generation 3 on 2/2 pods` of an AuthPolicy of the shop. */
     const readEnforced = async (name: string): Promise<string> => {
       const path = `/apis/sallyport.dev/v1alpha1/namespaces/${SHOP}/authpolicies/${name}`;
@@ -58,11 +67,12 @@ export function testReplicas(get: GetInstalled): void {
 
     test('the leader is killed: changes take effect, the other leads in time, status is right, pods are injected', async t => {
       const addresses = (await waitForPods(node, SHOP, 'fleet', 2)).map(pod => addressesOf(pod)[0] ?? '');
+      const doomed = await waitForLeader();
       const leader = await readLeader();
-      const counts = watchCounts(() => readEnforced('telemetry'));
-      const admission = watchAdmission(node);
+      const counts = watchCounts(t, () => readEnforced('telemetry'));
+      const admission = watchAdmission(t, node);
       const load = await clients.load(scene.request(WEB));
-      await killContainer(node, await findController(leader.replace(/_[^_]*$/, '')), 'controller');
+      await killContainer(node, doomed, 'controller');
       const killedAt = Date.now();
       await node.waitFor('a change that is admitted', async () => {
         const { code } = await node.kubectl(['apply', '-f', '-'], render([describeColor('killed')]));
@@ -110,9 +120,9 @@ export function testReplicas(get: GetInstalled): void {
 const LEASE = 'sallyport-controller';
 
 /** Everything that status said of it. */
-function watchCounts(read: () => Promise<string>): { stop(): Promise<ReadonlySet<string>> } {
+function watchCounts(t: TestContext, read: () => Promise<string>): { stop(): Promise<ReadonlySet<string>> } {
   const seen = new Set<string>();
-  const ended = repeat(async () => void seen.add(await read()));
+  const ended = repeat(t, async () => void seen.add(await read()));
   return { stop: () => ended().then(() => seen) };
 }
 
@@ -125,10 +135,10 @@ interface Admissions {
 }
 
 /** Asks for pods that are not kept: what would become of them. */
-function watchAdmission(node: ClusterNode): { stop(): Promise<Admissions> } {
+function watchAdmission(t: TestContext, node: ClusterNode): { stop(): Promise<Admissions> } {
   let [admitted, bare] = [0, 0];
   const refused: number[] = [];
-  const ended = repeat(async () => {
+  const ended = repeat(t, async () => {
     const { status, body } = await node.call(
       'POST',
       `${PODS}?dryRun=All`,
@@ -141,7 +151,8 @@ function watchAdmission(node: ClusterNode): { stop(): Promise<Admissions> } {
   return { stop: () => ended().then(() => ({ admitted, bare, refused })) };
 }
 
-function repeat(look: () => Promise<void>): () => Promise<void> {
+/** Until it is asked for the end, or the test has ended for whatever cause. */
+function repeat(t: TestContext, look: () => Promise<void>): () => Promise<void> {
   const stopped = new AbortController();
   const run = async (): Promise<void> => {
     while (!stopped.signal.aborted) {
@@ -150,6 +161,9 @@ function repeat(look: () => Promise<void>): () => Promise<void> {
     }
   };
   const running = run();
+  t.after(() => {
+    stopped.abort();
+  });
   return () => {
     stopped.abort();
     return running;
