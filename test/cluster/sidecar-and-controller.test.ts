@@ -83,11 +83,7 @@ describe('a sidecar, the controller and a real API server', { skip: skipWithout(
     return {
       pod,
       app,
-      async start(state = 'ready') {
-        const sidecar = await pod.start({ app: app.port, args, until: state });
-        context.after(() => sidecar.close());
-        return sidecar;
-      },
+      start: (state = 'ready') => pod.start({ app: app.port, args, until: state }),
     };
   }
 

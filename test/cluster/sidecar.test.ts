@@ -50,11 +50,7 @@ describe('a sidecar and a real API server', { skip: skipWithout('control-plane')
     if (manifests.length > 0) await cluster.apply(manifests.join('\n---\n'));
     return pod;
   }
-  async function start(context: TestContext, pod: ProtectedPod): Promise<Sidecar> {
-    const sidecar = await pod.start({ app: app.port });
-    context.after(() => sidecar.close());
-    return sidecar;
-  }
+  const start = (pod: ProtectedPod): Promise<Sidecar> => pod.start({ app: app.port });
   /** Status and reason; `closed` where the port has no Api. */
   async function ask(sidecar: Sidecar, version: string): Promise<string> {
     let connection: Connection | undefined;
@@ -73,7 +69,7 @@ describe('a sidecar and a real API server', { skip: skipWithout('control-plane')
 
   test('what kubectl applies is enforced at once, and what it deletes is no more', async context => {
     const pod = await protect(context, 'applied', api('applied', 'fleet'), policy('applied', '1'));
-    const sidecar = await start(context, pod);
+    const sidecar = await start(pod);
     assert.deepEqual([await ask(sidecar, '1'), await ask(sidecar, '2')], ['200', '403 AuthorizationDenied']);
     await cluster.apply(policy('applied', '2'));
     await becomes(sidecar, '2', '200');
@@ -87,7 +83,7 @@ describe('a sidecar and a real API server', { skip: skipWithout('control-plane')
 
   test('an object that the schema lets through and the parser refuses leaves what was good in force', async context => {
     const pod = await protect(context, 'refused', api('refused', 'fleet'), policy('refused', '1'));
-    const sidecar = await start(context, pod);
+    const sidecar = await start(pod);
     const broken = policy('refused', '2').replace("== '2'", '== (');
     await cluster.apply(broken);
     await sidecar.line('the refusal', line => line['msg'] === 'configuration refused');
@@ -97,7 +93,7 @@ describe('a sidecar and a real API server', { skip: skipWithout('control-plane')
     // Also over a restart of the container, which forgets everything but its volume.
     sidecar.signal('SIGKILL');
     await sidecar.ended();
-    const again = await start(context, pod);
+    const again = await start(pod);
     assert.equal(await ask(again, '1'), '200');
   });
 
@@ -105,7 +101,7 @@ describe('a sidecar and a real API server', { skip: skipWithout('control-plane')
     const pod = await protect(context, 'conflict', policy('conflict', '1'), api('conflict', 'z-older'));
     await new Promise(resolve => setTimeout(resolve, 1100));
     await cluster.apply(api('conflict', 'a-younger', { limits: { headers: 50 } }));
-    const sidecar = await start(context, pod);
+    const sidecar = await start(pod);
     assert.equal(await ask(sidecar, '1'), '200');
     const { problems } = await sidecar.status();
     assert.match((problems as string[]).join('\n'), /Api conflict\/a-younger/);
@@ -116,7 +112,6 @@ describe('a sidecar and a real API server', { skip: skipWithout('control-plane')
     const pod = await protect(context, 'labels', api('labels', 'fleet'), policy('labels', '1'));
     await pod.setLabels({ app: 'other' });
     const sidecar = await pod.start({ app: app.port, until: 'listening' });
-    context.after(() => sidecar.close());
     await becomes(sidecar, '1', 'closed');
     await pod.setLabels({ app: 'fleet' });
     await becomes(sidecar, '1', '200');
@@ -129,7 +124,6 @@ describe('a sidecar and a real API server', { skip: skipWithout('control-plane')
     });
     const pod = await protect(context, 'waiting', secured, credential, policy('waiting', '1'));
     const sidecar = await pod.start({ app: app.port, until: 'listening' });
-    context.after(() => sidecar.close());
     await until('the words', async () => (await sidecar.readyz()).body.includes('ControllerUnavailable'));
     assert.deepEqual(await sidecar.readyz(), {
       status: 503,
@@ -144,7 +138,7 @@ describe('a sidecar and a real API server', { skip: skipWithout('control-plane')
 
   test('without the API server everything goes on, also over a restart of the container; then it catches up', async context => {
     const pod = await protect(context, 'away', api('away', 'fleet'), policy('away', '1'));
-    const before = await start(context, pod);
+    const before = await start(pod);
     const { hash } = await before.status();
     await cluster.stopApiServer();
     await until('the loss to be noticed', async () => (await before.metric('sallyport_watch_connected')) === 0);
@@ -152,7 +146,7 @@ describe('a sidecar and a real API server', { skip: skipWithout('control-plane')
     assert.equal((await before.readyz()).status, 200);
     before.signal('SIGKILL');
     await before.ended();
-    const after = await start(context, pod);
+    const after = await start(pod);
     assert.equal(await ask(after, '1'), '200');
     const status = await after.status();
     assert.equal(status['hash'], hash);

@@ -17,6 +17,7 @@ export interface ProtectedPod {
   setToken(name: string, token: string): Promise<void>;
   /** A container of the pod: the state folder outlives it. */
   start(options?: SidecarOptions): Promise<Sidecar>;
+  /** Ends what has been started, and only then takes away what it writes to. */
   remove(): Promise<void>;
 }
 
@@ -44,6 +45,7 @@ export async function createProtectedPod(
     await writeFile(join(folder, place, `${name}.new`), text);
     await rename(join(folder, place, `${name}.new`), join(folder, place, name));
   };
+  const started = new Set<Sidecar>();
   const pod: ProtectedPod = {
     namespace,
     setLabels: now =>
@@ -55,14 +57,16 @@ export async function createProtectedPod(
           .join(''),
       ),
     setToken: (name, token) => write('tokens', name, token),
-    start: ({ args = [], ...options } = {}) =>
-      startSidecar({
-        ...options,
-        source: ['--source', 'kubernetes', '--namespace', namespace, ...describePlace(cluster, folder)],
-        env: describeEnvironment(cluster),
-        args,
-      }),
-    remove: () => rm(folder, { recursive: true, force: true }),
+    start: async ({ args = [], ...options } = {}) => {
+      const source = ['--source', 'kubernetes', '--namespace', namespace, ...describePlace(cluster, folder)];
+      const sidecar = await startSidecar({ ...options, source, env: describeEnvironment(cluster), args });
+      started.add(sidecar);
+      return sidecar;
+    },
+    remove: async () => {
+      await Promise.all([...started].map(sidecar => sidecar.close()));
+      await rm(folder, { recursive: true, force: true });
+    },
   };
   await pod.setLabels(labels);
   await pod.setToken('api-token', await cluster.createToken(namespace, 'default', 'https://kubernetes.default.svc'));
