@@ -1,11 +1,12 @@
 /** One HTTP/2 connection to the app, shared by the exchanges of a pool: a stream for each. */
-import type { ClientHttp2Session, Settings } from 'node:http2';
+import type { ClientHttp2Session, ClientHttp2Stream, ClientSessionRequestOptions, Settings } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { NameTable } from '../../http/message.ts';
 import type { UpstreamUser } from '../app-link.ts';
 import { RESPONSE_LIMITS } from '../upstream.ts';
 import { AppStream } from './app-stream.ts';
 import { CODE, loadHttp2 } from './load.ts';
+import { judgeErrors } from './session-errors.ts';
 
 /** Streams at once where the app has not said how many it takes (RFC 9113 section 6.5.2). */
 const STREAMS = 100;
@@ -32,6 +33,8 @@ export class AppSession {
   /** Monotonic time after which it closes if no stream is open. */
   idleUntil = Infinity;
   streams = 0;
+  /** Those that are not closed, given up ones included. */
+  readonly #unclosed = new Set<ClientHttp2Stream>();
   #most = STREAMS;
   #leaving = false;
   /** Monotonic time by which a PONG is due. */
@@ -56,6 +59,8 @@ export class AppSession {
     // Its streams end by themselves; node:http2 closes or destroys it, as the app says.
     session.on('goaway', () => this.retire());
     session.on('error', () => undefined);
+    // An answer that does not fit its length costs its own client, and none of the others that share the connection.
+    judgeErrors(session, { streams: () => this.#unclosed, isResetFlood: () => false, ended: () => undefined });
     session.on('close', () => home.forget(this));
     socket.on('error', () => undefined);
     // Nothing can come any more; Node would wait for our half.
@@ -72,6 +77,14 @@ export class AppSession {
     this.streams++;
     this.idleUntil = Infinity;
     return new AppStream(this, user);
+  }
+
+  /** Opens the stream of a request, as node:http2 has it. */
+  request(list: string[], options: ClientSessionRequestOptions): ClientHttp2Stream {
+    const stream = this.session.request(list, options);
+    this.#unclosed.add(stream);
+    stream.on('close', () => this.#unclosed.delete(stream));
+    return stream;
   }
 
   /** A stream has ended. `unanswered`: the app has said nothing about it. */

@@ -43,10 +43,9 @@ export class AppStream implements AppLink {
   }
 
   send(request: RequestRendering, ends: boolean): void {
-    const { session, scheme } = this.#session;
-    this.#awaitsTrailers = !ends && request.framing.kind === 'chunked';
-    const list = listRequest(request, scheme);
-    const stream = session.request(list, { endStream: ends, waitForTrailers: this.#awaitsTrailers });
+        this.#awaitsTrailers = !ends && request.framing.kind === 'chunked';
+    const list = listRequest(request, this.#session.scheme);
+    const stream = this.#session.request(list, { endStream: ends, waitForTrailers: this.#awaitsTrailers });
     this.#stream = stream;
     this.#listen(stream);
   }
@@ -187,6 +186,8 @@ export class AppStream implements AppLink {
   destroy(): void {
     const stream = this.#stream;
     this.#release();
-    if (stream !== undefined) cancelStream(stream);
+    // Not within the read that brought it: what nghttp2 finds wrong with the rest would not be told apart from a broken
+    // connection (session-errors.ts).
+    if (stream !== undefined) setImmediate(() => cancelStream(stream));
   }
 }

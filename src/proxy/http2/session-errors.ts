@@ -1,10 +1,10 @@
 /** What nghttp2 finds at fault, told apart: a flood, a broken connection, or one broken stream, which costs only itself. */
-import type { ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
+import type { Http2Session, Http2Stream } from 'node:http2';
 import { CODE } from './load.ts';
 
 export interface Judged {
   /** Open ones, and those that were reset in this turn. */
-  streams(): Iterable<ServerHttp2Stream>;
+  streams(): Iterable<Http2Stream>;
   /** Whether resets are why nghttp2 ends the connection. */
   isResetFlood(): boolean;
   /** Called once, before the connection ends with everything that is open on it. */
@@ -19,13 +19,13 @@ const FLOODS: ReadonlySet<number> = new Set([-902, -904]);
 const FIRST = -500;
 
 /**
- * node:http2 (24.21) destroys the session whenever nghttp2 tells of a protocol error, though nghttp2 has dealt with it: by
+ * node:http2 (24.21), of a client's connection and of the app's, destroys the session whenever nghttp2 tells of a protocol error, though nghttp2 has dealt with it: by
  * RST_STREAM for DATA beyond content-length (RFC 9113 section 8.1.1), by GOAWAY for the rest. So the end waits until it is
  * known whether as many streams were reset as there were errors.
  */
-export function judgeErrors(session: ServerHttp2Session, judged: Judged): void {
+export function judgeErrors(session: Http2Session, judged: Judged): void {
   const destroy = session.destroy.bind(session);
-  const suspects = new Set<ServerHttp2Stream>();
+  const suspects = new Set<Http2Stream>();
   let errors = 0;
   const end = (why: 'Http2Flood' | 'Http2Protocol', error: Error | undefined): void => {
     if (session.destroyed) return;
