@@ -109,7 +109,7 @@ for (const [sentence, set] of [
     test('a deadline: the client gives up in time, and the app’s call is cancelled', async () => {
       const asked = app.calls.length;
       const answer = client.unary('x', { metadata: { 'x-do': 'wait' }, deadline: 300 });
-      const call = await until('the call to be with the app', () => app.calls[asked]);
+      const call = await until('the call to be with the app', () => app.calls.at(asked));
       assert.ok(Number(call.getDeadline()) <= Date.now() + 300, 'grpc-timeout passes');
       assert.equal((await answer).status.code, status.DEADLINE_EXCEEDED);
       await until('the call to be cancelled', () => call.cancelled);
@@ -122,7 +122,7 @@ for (const [sentence, set] of [
         const asked = app.calls.length;
         const call = open();
         const answer = collect(call);
-        const atApp = await until('the call to be with the app', () => app.calls[asked]);
+        const atApp = await until('the call to be with the app', () => app.calls.at(asked));
         call.cancel();
         assert.equal((await answer).status.code, status.CANCELLED);
         await until('the call to be cancelled', () => atApp.cancelled);

@@ -22,7 +22,7 @@ import {
 import type { IssuedCertificate } from '../../src/demo/pki.ts';
 import { PUBLIC_HOST } from './connection.ts';
 
-type Bytes = Buffer<ArrayBufferLike>;
+type Bytes = Buffer;
 const same = (bytes: Bytes): Bytes => bytes;
 export const SERVICE = '/fleet.Echo/';
 const MOST_BYTES = 16 * 1024 * 1024;
@@ -167,6 +167,12 @@ const makeOptions = ({ deadline }: CallOptions) => ({
   deadline: Date.now() + (deadline ?? 30_000),
 });
 
+const keepIn =
+  (messages: Bytes[]) =>
+  (_: ServiceError | null, value?: Bytes): void => {
+    if (value !== undefined) messages.push(value);
+  };
+
 export class GrpcClient {
   readonly #client: Client;
 
@@ -187,10 +193,11 @@ export class GrpcClient {
   unary(message: string | Bytes, options: CallOptions = {}, path = METHODS.Unary.path): Promise<GrpcAnswer> {
     return new Promise(resolve => {
       const messages: Bytes[] = [];
+      const keep = keepIn(messages);
       let head: Metadata | undefined;
       const call = this.#client.makeUnaryRequest(
         ...([path, same, same, Buffer.from(message), makeMetadata(options.metadata), makeOptions(options)] as const),
-        (_: ServiceError | null, value?: Bytes) => void (value === undefined ? undefined : messages.push(value)),
+        keep,
       );
       call.on('metadata', told => (head = told));
       // Behind the value, which comes in an event of its own.
@@ -205,10 +212,11 @@ export class GrpcClient {
 
   up(options: CallOptions = {}): readonly [ClientWritableStream<Bytes>, Promise<GrpcAnswer>] {
     const messages: Bytes[] = [];
+    const keep = keepIn(messages);
     let head: Metadata | undefined;
     const call = this.#client.makeClientStreamRequest(
       ...([METHODS.Up.path, same, same, makeMetadata(options.metadata), makeOptions(options)] as const),
-      (_: ServiceError | null, value?: Bytes) => void (value === undefined ? undefined : messages.push(value)),
+      keep,
     );
     call.on('metadata', told => (head = told));
     const answer = new Promise<GrpcAnswer>(resolve =>
