@@ -62,7 +62,7 @@ for (const [sentence, set] of [
       const answer = await client.unary('order', { metadata: METADATA });
       assert.deepEqual([answer.status.code, texts(answer.messages)], [status.OK, ['order']]);
       assert.deepEqual(answer.head?.get('x-head'), ['one']);
-      assert.deepEqual(answer.head?.get('x-head-bin'), [BINARY]);
+      assert.deepEqual(answer.head.get('x-head-bin'), [BINARY]);
       assert.deepEqual(answer.status.metadata.get('x-end'), ['two']);
       assert.deepEqual(answer.status.metadata.get('x-end-bin'), [BINARY]);
       assert.deepEqual(app.last.metadata.get('x-head-bin'), [BINARY]);

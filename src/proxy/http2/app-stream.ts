@@ -43,7 +43,7 @@ export class AppStream implements AppLink {
   }
 
   send(request: RequestRendering, ends: boolean): void {
-        this.#awaitsTrailers = !ends && request.framing.kind === 'chunked';
+    this.#awaitsTrailers = !ends && request.framing.kind === 'chunked';
     const list = listRequest(request, this.#session.scheme);
     const stream = this.#session.request(list, { endStream: ends, waitForTrailers: this.#awaitsTrailers });
     this.#stream = stream;
