@@ -122,6 +122,14 @@ export function testFleet(get: GetInstalled): void {
           }
           assert.equal(await sendDatagram(node, address), 'nothing');
         }
+        const told = await node.waitFor('an Event of each of the two', async () => {
+          const { stdout } = await node.kubectl(['-n', ZOO, 'get', 'events', '--field-selector', 'reason=NoApi']);
+          const ports = [...stdout.matchAll(/pod\/ports-\S+ +connections to port (\d+) are reset/g)].map(
+            ([, port]) => port,
+          );
+          return ports.length > 1 && ports.sort();
+        });
+        assert.deepEqual(told, ['9090', '9091'], 'the sidecar’s own port is nobody’s to open');
       });
 
       test('to an app on loopback, but the one that its Api names', async () => {
