@@ -1,4 +1,5 @@
 /** Reads a start line, field lines and the empty line from a stream that may be cut anywhere. */
+import { gatherControl, type Control } from './control.ts';
 import { BROKEN, createFieldList, MORE, readFieldLine, type FieldList, type ParsedFields } from './fields.ts';
 import type { HeadLimits, HeadReason, Progress } from './message.ts';
 import type { NameTable } from './names.ts';
@@ -14,7 +15,7 @@ export interface HeadGrammar<Line, Head> {
   readonly tooLarge: HeadReason;
   /** Goes from left to right and stops at the first byte that cannot be right, so that cutting changes nothing. */
   readLine(text: string, start: number, end: number): LineScan<Line>;
-  judge(line: Line, fields: ParsedFields): Head | HeadReason;
+  judge(line: Line, fields: ParsedFields, control: Control): Head | HeadReason;
 }
 
 export interface HeadReader<Head> {
@@ -77,7 +78,7 @@ export function createHeadReader<Line, Head extends object>(
 
   function readFields(text: string, start: number, end: number, before: number): Progress<Head> {
     if (fields === undefined && recall !== undefined && isRepeated(recall, text, start, end)) {
-      return finish(recall.fields, start + recall.section.length - before);
+      return finish(recall.fields, recall.control, start + recall.section.length - before);
     }
     // Only a section that is read in one go is remembered.
     const starts: number[] | undefined = fields === undefined ? [] : undefined;
@@ -86,8 +87,9 @@ export function createHeadReader<Line, Head extends object>(
       starts?.push(at - start);
       const last = afterEmptyLine(text, at, end);
       if (last >= 0) {
-        if (starts !== undefined) recall = rememberFields(text, start, last, starts, list);
-        return finish(list, last - before);
+        const control = gatherControl(list);
+        if (starts !== undefined) recall = rememberFields(text.slice(start, last), starts, list, control);
+        return finish(list, control, last - before);
       }
       if (last === MORE) return wait(text, at);
       if (last === BROKEN) return fail(grammar.malformed);
@@ -104,9 +106,9 @@ export function createHeadReader<Line, Head extends object>(
     return next < 0 ? readFieldLine(text, at, end, list, table) : next;
   }
 
-  function finish(list: ParsedFields, consumed: number): Progress<Head> {
+  function finish(list: ParsedFields, control: Control, consumed: number): Progress<Head> {
     if (line === undefined) return fail(grammar.malformed);
-    const head = grammar.judge(line, list);
+    const head = grammar.judge(line, list, control);
     if (typeof head === 'string') return fail(head);
     reset();
     return { kind: 'head', head, consumed };

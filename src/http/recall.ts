@@ -1,4 +1,5 @@
 /** The field lines of the last head: a connection mostly repeats them, and equal bytes need no second reading. */
+import type { Control } from './control.ts';
 import { repeatField, type FieldList, type ParsedFields } from './fields.ts';
 
 export interface Recall {
@@ -7,19 +8,19 @@ export interface Recall {
   /** Where each line starts in `section`; the last entry is where the empty line starts. */
   readonly starts: readonly number[];
   readonly fields: FieldList & ParsedFields;
+  readonly control: Control;
 }
 
 /** Longer sections are read anew each time, so that an idle connection stays small. */
 const LONGEST = 4096;
 
 export function rememberFields(
-  text: string,
-  from: number,
-  to: number,
+  section: string,
   starts: readonly number[],
   fields: FieldList & ParsedFields,
+  control: Control,
 ): Recall | undefined {
-  return to - from > LONGEST ? undefined : { section: text.slice(from, to), starts, fields };
+  return section.length > LONGEST ? undefined : { section, starts, fields, control };
 }
 
 /** Whether the whole section stands at `at` again. */

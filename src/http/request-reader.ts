@@ -1,7 +1,7 @@
 /** Request heads (RFC 9112 sections 3, 5, 6), strict by construction (data-path.md "Behaviours by name"). */
 import { METHOD, VISIBLE } from './characters.ts';
 import type { ConnectionOptions } from './connection.ts';
-import { gatherControl, isChunked, readLength, type Control } from './control.ts';
+import { isChunked, readLength, type Control } from './control.ts';
 import type { ParsedFields } from './fields.ts';
 import { createHeadReader, type LineScan } from './head-reader.ts';
 import { readAuthority, type Authority } from './host.ts';
@@ -39,7 +39,7 @@ export function createRequestReader(limits: HeadLimits, table: NameTable = creat
         else method = scan === undefined ? '' : nameMethod(text, start, end);
         return scan;
       },
-      judge: (line, fields) => judgeRequest(line, fields, readHost),
+      judge: (line, fields, control) => judgeRequest(line, fields, control, readHost),
     },
     limits,
     table,
@@ -112,8 +112,12 @@ function createHostReader(): HostReader {
   };
 }
 
-function judgeRequest(line: RequestLine, fields: ParsedFields, readHost: HostReader): RequestHead | HeadReason {
-  const control = gatherControl(fields);
+function judgeRequest(
+  line: RequestLine,
+  fields: ParsedFields,
+  control: Control,
+  readHost: HostReader,
+): RequestHead | HeadReason {
   const { connection, host } = control;
   if (control.repeated || control.repeatedContentType || connection === undefined) return 'MalformedRequest';
   if (connection.names.size > 0 && namesFraming(connection)) return 'MalformedRequest';

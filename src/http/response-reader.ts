@@ -1,7 +1,7 @@
 /** Response heads (RFC 9112 sections 4 to 6), as strict as requests: what is not HTTP/1.1 is AppProtocolError. */
 import { VALUE } from './characters.ts';
 import type { ConnectionOptions } from './connection.ts';
-import { gatherControl, isChunked, readLength, type Control } from './control.ts';
+import { isChunked, readLength, type Control } from './control.ts';
 import type { ParsedFields } from './fields.ts';
 import { createHeadReader, type LineScan } from './head-reader.ts';
 import type { Framing, HeadLimits, HeadReason, ResponseHead, ResponseReader } from './message.ts';
@@ -27,7 +27,7 @@ export function createResponseReader(limits: HeadLimits, table: NameTable = crea
       malformed: BROKEN,
       tooLarge: BROKEN,
       readLine: readStatusLine,
-      judge: (line, fields) => judgeResponse(line, fields, method),
+      judge: (line, fields, control) => judgeResponse(line, fields, control, method),
     },
     limits,
     table,
@@ -85,8 +85,12 @@ function isReasonCharacter(code: number): boolean {
   return VALUE[code] === 1 || code === 0x20 || code === 0x09;
 }
 
-function judgeResponse(line: StatusLine, fields: ParsedFields, requestMethod: string): ResponseHead | HeadReason {
-  const control = gatherControl(fields);
+function judgeResponse(
+  line: StatusLine,
+  fields: ParsedFields,
+  control: Control,
+  requestMethod: string,
+): ResponseHead | HeadReason {
   const { connection, contentLength: lengthText, transferEncoding } = control;
   if (control.repeated || connection === undefined) return BROKEN;
   const contentLength = lengthText === undefined ? undefined : readLength(lengthText);

@@ -3,6 +3,7 @@ import type { Reason } from '../api/reasons.ts';
 import type { PresentedHeader } from '../credentials/credentials.ts';
 import { mayNameBackend } from '../decision/backend-hosts.ts';
 import { editCors } from '../decision/cors-step.ts';
+import { isGrpc } from '../decision/grpc-answer.ts';
 import { evaluateResponse, renderNeutralBody, REWRITTEN_HEADERS } from '../decision/response.ts';
 import type { Permit } from '../decision/verdict.ts';
 import { foldName } from '../http/head.ts';
@@ -19,6 +20,8 @@ export interface AnswerPlan {
   /** Instead of the app's body. */
   readonly body: string | undefined;
   readonly rewrite: BodyRewriting | undefined;
+  /** Server-sent events, gRPC: an open stream from the start (M7). */
+  readonly isEvents: boolean;
 }
 
 /** The plan, or the reason (502) why the answer cannot be sent. */
@@ -36,7 +39,13 @@ export function planAnswer(toApp: AppExchange, head: ResponseHead): AnswerPlan |
       new Set(lower.filter((name, at) => isHidden(name, values[at] ?? '')).map(foldName)),
     body: body === 'Neutral' ? renderNeutralBody(status, permit.route.pipeline.errors, exchange.requestId) : body?.text,
     rewrite: result.rewrite,
+    isEvents: isEventStream(head) || isGrpc(head),
   };
+}
+
+function isEventStream(head: ResponseHead): boolean {
+  const at = head.lower.indexOf('content-type');
+  return at >= 0 && /^text\/event-stream\b/i.test(head.values[at] ?? '');
 }
 
 const isNameOf = ({ name }: PresentedHeader, lower: string): boolean => foldName(lower) === foldName(name);

@@ -1,6 +1,5 @@
 /** The app's answer on its way to the client: planned by the policy that permitted the request, body streamed or rewritten. */
 import type { ParsedFields, ResponseHead } from '../http/message.ts';
-import { isGrpc } from '../decision/grpc-answer.ts';
 import { planAnswer, recallAnswer, rememberAnswer, type AnswerPlan } from './answer-plan.ts';
 import type { AnswerSink } from './answer-reader.ts';
 import { BodyRewriter } from './body-rewriter.ts';
@@ -61,7 +60,7 @@ export class Answer implements AnswerSink {
     remembered ??= rememberAnswer(this.#toApp, head, plan);
     this.#plan = plan;
     exchange.status = plan.status;
-    this.isEvents = isEventStream(head) || isGrpc(head);
+    this.isEvents = plan.isEvents;
     if (plan.body !== undefined) {
       this.#replace(head, plan, plan.body, behind);
       return false;
@@ -146,8 +145,3 @@ export class Answer implements AnswerSink {
 }
 
 const NOTHING: ReadonlySet<string> = new Set();
-
-function isEventStream(head: ResponseHead): boolean {
-  const at = head.lower.indexOf('content-type');
-  return at >= 0 && /^text\/event-stream\b/i.test(head.values[at] ?? '');
-}

@@ -169,7 +169,7 @@ export class Exchange implements Rejudged {
   /** Of the app's answer or our own, whichever comes first; `status` undefined: there is none. */
   settleCounts(status: number | undefined, headers: HeaderFields = NO_FIELDS): void {
     const counts = this.#counts;
-    if (counts === undefined || this.active === undefined) return;
+    if (counts === undefined || counts.length === 0 || this.active === undefined) return;
     this.#counts = undefined;
     const answer = status === undefined ? undefined : { status, headers };
     settleCounts(counts, answer, this.active.generation.limits, this.client.shared.clock());

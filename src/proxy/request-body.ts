@@ -14,6 +14,8 @@ export interface BodyOut {
   endContent(trailers: ParsedFields | undefined, reserved: ReadonlySet<string>): void;
 }
 
+const NONE: ReadonlySet<string> = new Set();
+
 export type BodyFault = 'MalformedRequest' | 'BodyTooLarge';
 
 export class RequestBody implements BodySink {
@@ -30,7 +32,7 @@ export class RequestBody implements BodySink {
   #most = Infinity;
   #decoder: BodyDecoder | undefined;
   #to: BodyOut | undefined;
-  #reserved: ReadonlySet<string> = new Set();
+  #reserved: ReadonlySet<string> = NONE;
 
   constructor({ framing, version }: Pick<RequestHead, 'framing' | 'version'>) {
     this.framing = framing;
