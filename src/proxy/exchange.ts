@@ -379,9 +379,8 @@ export class Exchange implements Rejudged {
   revoke(denial: Denial | Respond): void {
     if (this.#done) return;
     this.tick();
-    this.failure = denial.verdict === 'Deny' ? denial.reason : undefined;
-    if (this.#toApp?.answering === true) return this.abort();
     this.verdict = denial;
+    if (this.#toApp?.answering === true) return this.abort();
     this.#reply(denial);
   }
 }

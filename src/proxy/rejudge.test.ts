@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { TokenEvidence } from '../decision/evidence.ts';
-import { token } from '../decision/testing/fakes.ts';
+import { literal, step, token } from '../decision/testing/fakes.ts';
 import { BEARER, OPEN, play, type Stage, type WorldParts } from './testing/world.ts';
 import { openWire, type Wire } from './testing/wire.ts';
 
+const MAINTENANCE = step({
+  type: 'respond',
+  respond: { status: 503, headers: [], contentType: 'text/plain', body: literal('later') },
+});
 const pause = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, ms));
 const good = (): TokenEvidence => token({}, { expiresAt: new Date().getTime() + 3_600_000 });
 const bearing = (verify: () => TokenEvidence | Promise<TokenEvidence>): WorldParts => ({ evidence: { token: verify } });
@@ -32,12 +36,12 @@ async function openSocket({ world, app }: Stage): Promise<{ client: Wire; behind
   return { client, behind };
 }
 
-const STREAMS: readonly (readonly [string, Open])[] = [
-  ['server-sent events', openEvents],
-  ['a WebSocket', openSocket],
+const STREAMS: readonly (readonly [string, Open, number])[] = [
+  ['server-sent events', openEvents, 200],
+  ['a WebSocket', openSocket, 101],
 ];
 
-for (const [sentence, open] of STREAMS) {
+for (const [sentence, open, status] of STREAMS) {
   describe(`an open stream (M7): ${sentence}`, () => {
     test('is judged again when a policy changes, and ends at a denial', () =>
       play(undefined, bearing(good), async stage => {
@@ -47,8 +51,28 @@ for (const [sentence, open] of STREAMS) {
         await behind.gone();
         assert.equal(client.reset, true);
         assert.doesNotMatch(client.received, /\r\n0\r\n\r\n/);
+      }));
+
+    test('is recorded as denied by the policy and step that ended it, with the status that was sent', () =>
+      play(undefined, bearing(good), async stage => {
+        await open(stage);
+        stage.world.publish(bearing(() => ({ state: 'refused', reason: 'TokenSignatureInvalid' })));
         const [record] = await stage.world.recorded(1);
-        assert.equal(record?.reason, 'TokenSignatureInvalid');
+        assert.deepEqual(
+          [record?.verdict, record?.reason, record?.policy, record?.step, record?.status],
+          ['Deny', 'TokenSignatureInvalid', BEARER.origin.key, BEARER.name, status],
+        );
+      }));
+
+    test('that a step answers from now on is recorded with that step', () =>
+      play(undefined, bearing(good), async stage => {
+        await open(stage);
+        stage.world.publish({ ...bearing(good), routes: [['/', [MAINTENANCE]]] });
+        const [record] = await stage.world.recorded(1);
+        assert.deepEqual(
+          [record?.verdict, record?.reason, record?.policy, record?.step, record?.status],
+          ['Respond', undefined, MAINTENANCE.origin.key, MAINTENANCE.name, status],
+        );
       }));
 
     test('goes on when the new policy permits it', () =>

@@ -167,6 +167,18 @@ describe('an open TCP connection (M7)', () => {
       await wire.take(/B/);
     }));
 
+  test('is recorded as denied by the policy and step that ended it', () =>
+    play(shout, ANYBODY, async ({ world }) => {
+      const wire = openWire(world.port).send('a');
+      await wire.take(/A/);
+      world.publish(NOBODY);
+      const [record] = await world.recorded(1);
+      assert.deepEqual(record && { ...Object(describeEnd(record)), policy: record.policy, step: record.step }, {
+        ...{ method: 'TCP', status: 0, verdict: 'Deny', reason: 'TokenNotPresent', bytes: [1, 1] },
+        ...{ policy: BEARER.origin.key, step: BEARER.name },
+      });
+    }));
+
   const ends: Readonly<Record<string, WorldParts>> = {
     'ends under a new generation that denies it': NOBODY,
     'ends when its port loses its Api': { snapshot: { listeners: new Map() } },

@@ -173,7 +173,7 @@ export class TcpConnection extends AcceptedClient implements Rejudged, Sweepable
   }
 
   revoke(denial: Denial | Respond): void {
-    this.#failure = denial.verdict === 'Deny' ? denial.reason : undefined;
+    this.#verdict = denial;
     this.reset();
   }
 

@@ -28,7 +28,7 @@ export interface RequestRecord {
   readonly operation: string;
   /** Route.template; empty before a match. */
   readonly template: string;
-  /** 0: a TCP connection, which has none. */
+  /** 0: a TCP connection, which has none. Of an open stream that was denied (M7) the one that it had been sent. */
   readonly status: number;
   readonly verdict: Verdict['verdict'];
   /** Of the denial, or of what failed after the permit (AppTimeout …). */

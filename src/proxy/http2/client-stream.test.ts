@@ -7,7 +7,7 @@ import { BODY } from '../../api/signed-payload.ts';
 import { FLAG, FRAME, FrameWire, openFrames, REQUEST, uint32 } from '../testing/frames.ts';
 import { hear, openHttp2 } from '../testing/http2-client.ts';
 import { issueServer, listenerTls, material, openSecureWire, tlsSecret } from '../testing/secure.ts';
-import { play, type WorldParts } from '../testing/world.ts';
+import { BEARER, play, type WorldParts } from '../testing/world.ts';
 import { echoHeads, openWire, type Wire } from '../testing/wire.ts';
 
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
@@ -276,9 +276,10 @@ describe('an open stream (M7)', () => {
       await wire.gone();
       other.send(OK);
       assert.equal((await open).body, 'ok');
-      assert.equal(
-        world.records.some(({ reason }) => reason === 'TokenSignatureInvalid'),
-        true,
+      const [record] = world.records;
+      assert.deepEqual(
+        [record?.verdict, record?.reason, record?.policy, record?.step, record?.status],
+        ['Deny', 'TokenSignatureInvalid', BEARER.origin.key, BEARER.name, 200],
       );
       await client.close();
     }));
