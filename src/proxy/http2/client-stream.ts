@@ -29,6 +29,7 @@ export class ClientStream implements Downstream {
   readonly wire = undefined;
   pinned: undefined;
   #exchange: Exchange | undefined;
+  #answer: StreamAnswer | undefined;
   /** The answer is written, as far as we are concerned. */
   #last: Flushing | undefined;
   #deadline = Infinity;
@@ -36,6 +37,8 @@ export class ClientStream implements Downstream {
   /** We have ended it, or it was answered. */
   #ours = false;
   #closed = false;
+  /** What the client still sends is to be refused once the trailers are out. */
+  #behindTrailers = false;
   /** Since the client's FIN: what waited for it when it was last looked at, and since when that has not changed. */
   #stuck: { bytes: number; since: number } | undefined;
 
@@ -166,7 +169,7 @@ export class ClientStream implements Downstream {
   }
 
   answerWith(exchange: Exchange): AnswerWriter {
-    return new StreamAnswer(this.stream, exchange);
+    return (this.#answer = new StreamAnswer(this.stream, exchange));
   }
 
   finish(_: boolean, now: number, answer: Flushing): void {
@@ -181,8 +184,18 @@ export class ClientStream implements Downstream {
   /** Answered. A body that nobody reads any more is refused, without taking the answer back (RFC 9113 section 8.1). */
   #end(whole: boolean): void {
     this.#ours = true;
-    if (!whole && !this.stream.closed) this.stream.close(CODE.none);
-    else this.resume();
+    const { stream } = this;
+    if (whole || stream.closed) return this.resume();
+    if (this.#answer?.trailing !== true) return stream.close(CODE.none);
+    this.#behindTrailers = true;
+    stream.once('wantTrailers', () => setImmediate(() => this.#closeBehindTrailers()));
+  }
+
+  /** Closed before its trailers have left, a stream loses them (Node 24.21). */
+  #closeBehindTrailers(): void {
+    if (this.stream.destroyed || this.stream.state.localClose !== 1) return;
+    this.#behindTrailers = false;
+    this.stream.close(CODE.none);
   }
 
   reset(): void {
@@ -233,6 +246,7 @@ export class ClientStream implements Downstream {
   #sweepAnswer(now: number): void {
     if (this.#exchange !== undefined) this.#exchange.sweep(now);
     else if (this.#deadline <= now) this.reset();
+    else if (this.#behindTrailers) this.#closeBehindTrailers();
   }
 
   /** The stream, or its connection, is gone. */

@@ -78,6 +78,20 @@ describe('gRPC, with app.protocol Auto on plaintext', () => {
       assert.equal((await trailers)['grpc-status'], '0');
       assert.deepEqual(seen, ['A', 'B', 'C']);
     }));
+  test('an app that ends a call before the client has: its trailers pass, and the client is told to stop', () =>
+    call(
+      stream => {
+        stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true });
+        stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '9', 'grpc-message': 'enough' }));
+        stream.once('data', (chunk: Buffer) => stream.end(chunk));
+      },
+      async client => {
+        const stream = client.open(CALL, false);
+        stream.write(encodeMessage('a'));
+        const { body, trailers, code } = await hear(stream);
+        assert.deepEqual([decodeMessages(body), trailers?.['grpc-status'], code], [['a'], '9', 0]);
+      },
+    ));
   test('server streaming: many messages, in order, to a slow reader', () =>
     call(
       stream => {

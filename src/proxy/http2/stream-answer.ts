@@ -26,10 +26,16 @@ export class StreamAnswer implements AnswerWriter {
   #piece: Buffer | undefined;
   /** Whether trailers are asked for when the last piece is out. */
   #awaitsTrailers = false;
+  #trailing = false;
 
   constructor(stream: ServerHttp2Stream, exchange: Exchange) {
     this.#stream = stream;
     this.#exchange = exchange;
+  }
+
+  /** Trailers are yet to be sent: behind what the client has yet to take. */
+  get trailing(): boolean {
+    return this.#trailing && this.#isOpen();
   }
 
   get blocked(): boolean {
@@ -114,7 +120,13 @@ export class StreamAnswer implements AnswerWriter {
     const stream = this.#stream;
     if (this.#bare || !this.#isOpen()) return;
     // Empty ones end the stream with an empty DATA frame.
-    if (this.#awaitsTrailers) stream.once('wantTrailers', () => this.#isOpen() && stream.sendTrailers(trailers ?? {}));
+    if (this.#awaitsTrailers) {
+      this.#trailing = true;
+      stream.once('wantTrailers', () => {
+        if (this.trailing) stream.sendTrailers(trailers ?? {});
+        this.#trailing = false;
+      });
+    }
     const piece = this.#piece;
     this.#piece = undefined;
     if (piece === undefined) stream.end();
