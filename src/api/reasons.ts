@@ -14,7 +14,7 @@ export const REASONS = {
   MalformedRequest: reason(
     400,
     'Malformed request',
-    'The request line, a header, a length or the chunking breaks HTTP/1.1.',
+    'The request line, a header, a length or the framing breaks HTTP.',
   ),
   AmbiguousPath: reason(
     400,
@@ -180,7 +180,7 @@ export const REASONS = {
   AppProtocolError: reason(
     502,
     'App protocol error',
-    'The app’s answer breaks HTTP/1.1 or could not be rewritten as the policy says.',
+    'The app’s answer breaks HTTP, is of a version that app.protocol does not say, or could not be rewritten as the policy says.',
   ),
   AppCertificateInvalid: reason(
     502,
@@ -212,7 +212,11 @@ export const REASONS = {
     'Reserved: never given. While it drains the sidecar still answers; after SIGTERM it takes no new connections.',
   ),
   AppTimeout: reason(504, 'App timeout', 'The app did not answer in time.'),
-  VersionNotSupported: reason(505, 'Version not supported', 'The HTTP version is neither 1.0 nor 1.1.'),
+  VersionNotSupported: reason(
+    505,
+    'Version not supported',
+    'The HTTP version is none that protocol of this Api allows, or none that is known.',
+  ),
 } as const satisfies Record<string, ReasonInfo>;
 
 export type Reason = keyof typeof REASONS;
