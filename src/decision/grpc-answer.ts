@@ -47,6 +47,12 @@ export function renderGrpcDenial(
   return [['content-type', 'application/grpc'], ...grpcTrailers(denial, status), ...kept];
 }
 
+/** The end of a call whose answer has begun: what gRPC libraries report as its status. */
+export function renderGrpcTrailers(denial: Denial): Record<string, string[]> {
+  const { status } = renderDenial(denial, { requestId: '', realm: '' });
+  return Object.fromEntries(grpcTrailers(denial, status).map(([name, value]) => [name, [value]]));
+}
+
 function grpcTrailers({ errors, reason }: Denial, status: number): [string, string][] {
   return [
     ['grpc-status', String(CODES.get(status) ?? UNKNOWN)],

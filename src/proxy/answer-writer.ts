@@ -56,6 +56,10 @@ export class WireAnswer implements AnswerWriter {
     return reply;
   }
 
+  deny(): boolean {
+    return false;
+  }
+
   inform(head: ResponseHead, plan: AnswerPlan): void {
     if (this.#exchange.head.version === '1.0') return;
     this.#write(renderAnswerHead(head, plan, NO_FRAMING, NO_LINES));

@@ -58,6 +58,11 @@ export interface AnswerWriter {
   readonly blocked: boolean;
   /** An answer of our own, instead of the app's. */
   reply(verdict: Denial | Respond, close: boolean): SentReply;
+  /**
+   * Ends an answer that has begun with a denial, where its protocol has words for that (trailers of gRPC), and nothing of the
+   * answer after it. False: it has none, and nothing was done.
+   */
+  deny(denial: Denial): boolean;
   /** An informational answer, to clients that know of them. */
   inform(head: ResponseHead, plan: AnswerPlan): void;
   /** The head of an answer whose body follows as it comes. It may be held back until the first bytes or `flush`. */

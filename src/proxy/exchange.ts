@@ -31,6 +31,8 @@ import { settleCounts } from './unsettled-counts.ts';
 const STREAM_AFTER_MS = 5000;
 /** No decision takes longer than the look-ups that it asks for, which have clocks of their own. */
 const DECISION_MS = 120_000;
+/** A client that does not take the end of a stream that was denied has it reset after this time. */
+const DENIED_MS = 2000;
 
 const NO_BODY = new Uint8Array(0);
 const NO_FIELDS = createFieldList();
@@ -67,6 +69,8 @@ export class Exchange implements Rejudged {
   #holding: Holding | undefined;
   #proofs: Proofs | undefined;
   #done = false;
+  /** The end of a stream that was denied is on its way. */
+  #denied = false;
   #leases: Lease[] | undefined;
   /** Until there is an answer. */
   #counts: readonly PendingCount[] | undefined;
@@ -264,6 +268,7 @@ export class Exchange implements Rejudged {
   }
 
   get idleMs(): number {
+    if (this.#denied) return DENIED_MS;
     return this.route?.api.app.timeouts.idle ?? this.client.listener.limits.clientIdle;
   }
 
@@ -380,7 +385,15 @@ export class Exchange implements Rejudged {
     if (this.#done) return;
     this.tick();
     this.verdict = denial;
-    if (this.#toApp?.answering === true) return this.abort();
+    if (this.#toApp?.answering === true) return this.#endStream(this.#toApp, denial);
     this.#reply(denial);
+  }
+
+  /** In words, where the stream has a place for them behind what was sent (gRPC). */
+  #endStream(toApp: AppExchange, denial: Denial | Respond): void {
+    if (denial.verdict !== 'Deny' || !this.writer.deny(denial)) return this.abort();
+    toApp.drop();
+    this.#denied = true;
+    this.complete(false);
   }
 }

@@ -80,7 +80,7 @@ describe('a gRPC library is told why it is denied', () => {
     assert.equal((await ask())[0], status.UNIMPLEMENTED);
     assert.deepEqual(await ask(), [status.RESOURCE_EXHAUSTED, 'RateLimitExceeded']);
   });
-  test('an open stream that the policy no longer permits is reset: INTERNAL (M7); others go on', async () => {
+  test('an open stream that the policy no longer permits ends with the denial: PERMISSION_DENIED (M7); others go on', async () => {
     const [doomed, other] = [client.down('1', { metadata: { 'x-do': 'wait' } }), client.both()];
     const [ended, otherEnded] = [collect(doomed), collect(other)];
     await once(doomed, 'data');
@@ -89,8 +89,15 @@ describe('a gRPC library is told why it is denied', () => {
     await once(other, 'data');
     const never = { name: 'nobody', authorize: { allow: [{ expression: 'false' }] } };
     await sidecar.apply({ 'down.yaml': [on('down', made.OPEN, never)] });
-    assert.equal((await ended).status.code, status.INTERNAL);
+    const { status: told, messages } = await ended;
+    assert.deepEqual([told.code, told.details], [status.PERMISSION_DENIED, 'AuthorizationDenied']);
+    assert.deepEqual(messages.map(String), ['1']);
     await until('the call at the app to be cancelled', () => atApp.cancelled);
+    const line = await sidecar.line('the denial', ({ policy }) => policy === 'shop/down');
+    assert.deepEqual(
+      [line['verdict'], line['reason'], line['step'], line['status']],
+      ['Deny', 'AuthorizationDenied', 'nobody', 200],
+    );
     other.write(Buffer.from('b'));
     await once(other, 'data');
     other.end();

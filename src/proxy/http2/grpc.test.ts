@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict';
 import type { ServerHttp2Stream } from 'node:http2';
 import { describe, test } from 'node:test';
-import { startWorld, type World, type WorldParts } from '../testing/world.ts';
+import { step, token } from '../../decision/testing/fakes.ts';
+import { createAddressFilter } from '../../policy/address-filter.ts';
+import type { RequestRecord } from '../../telemetry/telemetry.ts';
+import { FRAME, openFrames } from '../testing/frames.ts';
+import { BEARER, startWorld, type World, type WorldParts } from '../testing/world.ts';
 import { decodeMessages, encodeMessage, startHttp2App, type Http2App, type Serve } from '../testing/http2-app.ts';
-import { hear, openHttp2, type Http2Client } from '../testing/http2-client.ts';
+import { hear, openHttp2, type Http2Client, type Told } from '../testing/http2-client.ts';
 import { play } from '../testing/world.ts';
 import { echoHeads } from '../testing/wire.ts';
 
@@ -211,5 +215,111 @@ describe('M8: a denial is trailers-only, HTTP 200', () => {
       );
       assert.equal(status, 401);
       await client.close();
+    }));
+});
+
+describe('an open call that is denied (M7) ends with the status of the denial', () => {
+  const HEAD = { ':status': 200, 'content-type': 'application/grpc' };
+  const BEARING = { ...CALL, ':path': '/fleet.Orders/Watch', authorization: 'Bearer good' };
+  const good: WorldParts = { evidence: { token: () => token() } };
+  const bad: WorldParts = { evidence: { token: () => ({ state: 'refused', reason: 'TokenExpired' }) } };
+  const forbids = step({ type: 'ipFilter', ipFilter: createAddressFilter(undefined, ['127.0.0.1']) });
+
+  /** What the client is told, and the code by which the app's stream ended. */
+  async function revoke(
+    next: WorldParts,
+    head: Record<string, string | number> = HEAD,
+    asked: Record<string, string> = BEARING,
+    ends = true,
+  ): Promise<{ told: Told; atApp: number; record: RequestRecord | undefined }> {
+    const atApp: ServerHttp2Stream[] = [];
+    const serve: Serve = stream => {
+      atApp.push(stream);
+      stream.respond(head, { waitForTrailers: true });
+      stream.write(encodeMessage('one'));
+    };
+    let found: { told: Told; atApp: number; record: RequestRecord | undefined } | undefined;
+    await call(
+      serve,
+      async (client, world) => {
+        const stream = client.open(asked, false);
+        const told = hear(stream);
+        if (ends) stream.end(encodeMessage('go'));
+        else stream.write(encodeMessage('go'));
+        await new Promise(resolve => stream.once('data', resolve));
+        const [last] = atApp;
+        const closed = new Promise(resolve => last?.once('close', resolve));
+        world.publish({ app: { protocol: 'HTTP2' }, ...next });
+        found = { told: await told, atApp: (await closed, last?.rstCode ?? -1), record: (await world.recorded(1))[0] };
+      },
+      { ...good, app: { protocol: 'HTTP2' } },
+    );
+    assert.ok(found !== undefined);
+    return found;
+  }
+
+  for (const ends of [true, false]) {
+    test(`in trailers, while the app's side is reset; the client's half is ${ends ? 'ended' : 'open'}`, async () => {
+      const { told, atApp, record } = await revoke(bad, HEAD, BEARING, ends);
+      assert.deepEqual(
+        [told.status, decodeMessages(told.body), told.code, told.trailers?.['grpc-status']],
+        [200, ['one'], 0, '16'],
+      );
+      assert.equal(told.trailers?.['grpc-message'], 'TokenExpired');
+      assert.equal(atApp, 8);
+      assert.deepEqual(
+        [record?.verdict, record?.reason, record?.step, record?.status, record?.bytesOut, record?.cut],
+        ['Deny', 'TokenExpired', BEARER.name, 200, 8, undefined],
+      );
+    });
+  }
+  test('by the same table as a denial before it: 403 is 7', async () => {
+    const { told } = await revoke({ ...good, routes: [['/', [BEARER, forbids]]] });
+    assert.equal(told.trailers?.['grpc-status'], '7');
+  });
+
+  const RESET: Readonly<
+    Record<string, readonly [head: Record<string, string | number>, asked?: Record<string, string>]>
+  > = {
+    'an answer that is none of gRPC': [{ ':status': 200, 'content-type': 'text/event-stream' }],
+    'an answer to what is no call of gRPC': [HEAD, { ...BEARING, 'content-type': 'application/grpc-web' }],
+    'an answer that has told its length': [{ ...HEAD, 'content-length': 1000 }],
+  };
+  for (const [sentence, [head, asked]] of Object.entries(RESET)) {
+    test(`but a reset ends ${sentence}: it must not look whole`, async () => {
+      const { told, record } = await revoke(bad, head, asked);
+      assert.deepEqual([told.code, told.trailers], [2, undefined]);
+      assert.deepEqual([record?.verdict, record?.reason], ['Deny', 'TokenExpired']);
+    });
+  }
+
+  test('a client that does not take it has its stream reset within 2 s', () =>
+    play(undefined, { ...good, app: { protocol: 'HTTP1' } }, async ({ world, app }) => {
+      const wire = openFrames(world.port).request(1, [
+        ':method',
+        'POST',
+        ':scheme',
+        'http',
+        ':path',
+        '/x',
+        'content-type',
+        'application/grpc',
+        'authorization',
+        'Bearer good',
+      ]);
+      const behind = await app.connection(0);
+      await behind.take(/\r\n\r\n/);
+      behind.send('HTTP/1.1 200 OK\r\nContent-Type: application/grpc\r\nTransfer-Encoding: chunked\r\n\r\n');
+      behind.send(`13880\r\n${'x'.repeat(80_000)}\r\n`);
+      const got = (): number =>
+        wire.frames.reduce((sum, { type, payload }) => (type === FRAME.data ? sum + payload.length : sum), 0);
+      await wire.find(() => got() === 65_535);
+      world.publish({ ...bad, app: { protocol: 'HTTP1' } });
+      await behind.gone();
+      assert.equal(world.records.length, 0);
+      world.advance(2000);
+      assert.ok(await wire.find(({ type, stream }) => type === FRAME.reset && stream === 1));
+      assert.deepEqual([(await world.recorded(1))[0]?.verdict, world.records[0]?.cut], ['Deny', true]);
+      wire.socket.destroy();
     }));
 });

@@ -1,7 +1,7 @@
 /** Answers to HTTP/2 clients. Head, small bodies and the end of the stream leave together. */
 import type { ServerHttp2Stream } from 'node:http2';
 import { renderDenial } from '../../decision/challenge.ts';
-import { isGrpcCall, renderGrpcDenial } from '../../decision/grpc-answer.ts';
+import { isGrpc, isGrpcCall, renderGrpcDenial, renderGrpcTrailers } from '../../decision/grpc-answer.ts';
 import type { Denial, Respond } from '../../decision/verdict.ts';
 import { findSingle } from '../../http/head.ts';
 import { listResponse, listTrailers } from '../../http/http2-lists.ts';
@@ -20,6 +20,8 @@ export class StreamAnswer implements AnswerWriter {
   readonly #exchange: Exchange;
   /** A head that is not sent yet. */
   #head: string[] | undefined;
+  /** Of an answer that is streamed. */
+  #begun: ResponseHead | undefined;
   /** Nothing follows the head. */
   #bare = false;
   /** The last piece, held back so that the end of the stream leaves with it. */
@@ -52,6 +54,17 @@ export class StreamAnswer implements AnswerWriter {
     });
   }
 
+  /** An answer that has told its length, or is no message of gRPC, must not look whole. */
+  deny(denial: Denial): boolean {
+    const [exchange, begun] = [this.#exchange, this.#begun];
+    if (begun === undefined || this.#bare || !this.#awaitsTrailers || !this.#isOpen()) return false;
+    if (!isGrpc(begun) || !isGrpcCall(exchange.head.method, findSingle(exchange.head, 'content-type'))) return false;
+    exchange.bytesOut -= this.#piece?.length ?? 0;
+    this.#piece = undefined;
+    this.#finish(renderGrpcTrailers(denial));
+    return true;
+  }
+
   inform(head: ResponseHead, plan: AnswerPlan): void {
     if (this.#stream.headersSent || this.#stream.destroyed) return;
     const list = listAnswerHead(head, plan, NO_FRAMING);
@@ -66,6 +79,7 @@ export class StreamAnswer implements AnswerWriter {
 
   head(head: ResponseHead, plan: AnswerPlan): void {
     const { framing, contentLength } = head;
+    this.#begun = head;
     const told = plan.rewrite === undefined && head.status !== 204 ? contentLength : undefined;
     this.#bare = framing.kind === 'none' || (framing.kind === 'length' && framing.length === 0);
     this.#head = listAnswerHead(head, plan, told === undefined ? NO_FRAMING : { kind: 'length', length: told });
