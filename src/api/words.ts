@@ -19,6 +19,12 @@ export function listWords(words: readonly string[], joint: 'or' | 'and'): string
   return words.length < 2 ? last : `${words.slice(0, -1).join(', ')} ${joint} ${last}`;
 }
 
+/** `a, b, c and 4 more`: no more than `most` of the names. */
+export function listSome(names: readonly string[], most: number): string {
+  if (names.length <= most) return listWords(names, 'and');
+  return `${names.slice(0, most).join(', ')} and ${names.length - most} more`;
+}
+
 /** What a value is, with its text where that helps: `is the string "ten"`, `is a list`, `is empty`. */
 export function describeValue(value: unknown): string {
   if (value === undefined) return 'is missing';

@@ -7,6 +7,7 @@ import type { Resources } from '../sources/source.ts';
 import { assumePorts } from '../policy-tests/assumed-ports.ts';
 import { findTestProblems } from '../policy-tests/test-references.ts';
 import { checkMaterial, type Soon } from './check-material.ts';
+import { findClosedRoutes, mayBeLetIn } from './check-routes.ts';
 
 export interface CheckOptions {
   /** Milliseconds since the epoch: what certificates are compared with. */
@@ -22,9 +23,12 @@ export interface LiveFacts {
   readonly workloads: readonly Workload[];
   /** What references lead to for the compiler: entries that may not be read count as there. */
   readonly material: Material;
-  /** `Secret shop/tls`: what is there and could not be read, or may be there. */
+  /** `Secret shop/tls`, or `AuthPolicy *` for all of a kind: what is there and could not be read, or may be there. */
   readonly unread: ReadonlySet<string>;
 }
+
+/** How LiveFacts.unread names all objects of a kind. */
+export const everyOf = (kind: string): string => `${kind} *`;
 
 export interface Workload {
   readonly namespace: string;
@@ -81,7 +85,8 @@ function findWorkloads(objects: readonly SallyportObject[], { namespace, labels 
 
 function compileFor(workload: Workload, resources: Resources, live: LiveFacts | undefined): readonly Violation[] {
   const { objects, invalid, namespaces, hash } = resources;
-  const namespaceLabels = namespaces.get(workload.namespace) ?? assumeLabels(objects);
+  const known = namespaces.get(workload.namespace);
+  const namespaceLabels = known ?? assumeLabels(objects);
   const { snapshot } = compileSnapshot({
     objects,
     invalid,
@@ -91,8 +96,14 @@ function compileFor(workload: Workload, resources: Resources, live: LiveFacts | 
     hash,
     source: live === undefined ? 'files' : 'kubernetes',
   });
-  return snapshot.violations;
+  const isSure = !lacksPolicies(resources, live) && (known !== undefined || !mayBeLetIn(objects, namespaceLabels));
+  return isSure ? [...snapshot.violations, ...findClosedRoutes(snapshot, objects)] : snapshot.violations;
 }
+
+/** Whether there may be policies that could not be read: a file with broken YAML, a kind that one may not list. */
+const lacksPolicies = ({ violations }: Resources, live: LiveFacts | undefined): boolean =>
+  violations.some(violation => isError(violation) && violation.object === '') ||
+  ['AuthPolicy', 'ClusterAuthPolicy'].some(kind => live?.unread.has(everyOf(kind)) === true);
 
 /** A namespace that the manifests do not hold is taken for one that cluster policies select, so that they are checked. */
 function assumeLabels(objects: readonly SallyportObject[]): Labels {

@@ -9,6 +9,7 @@ import { isNotFound, KubeError } from '../kube/kube-error.ts';
 import { trimObject, resourcePath, type ResourceAddress } from '../kube/objects.ts';
 import { listPages } from '../kube/paged-list.ts';
 import { identify } from '../policy/inventory.ts';
+import { everyOf } from './check-problems.ts';
 import type { AdmissionView, ClusterView, Raw } from './cluster-view.ts';
 
 export interface ReadOptions {
@@ -103,8 +104,10 @@ function createReader({ client, signal }: ReadOptions): Reader {
         return [...objects.values()].map(object => ({ ...object, apiVersion, kind }));
       } catch (error) {
         if (isNotFound(error)) unknown.add(kind);
-        else if (isForbidden(error)) withhold(`list ${at.resource}`, describePlace(at, kind));
-        else throw error;
+        else if (isForbidden(error)) {
+          unread.add(everyOf(kind));
+          withhold(`list ${at.resource}`, describePlace(at, kind));
+        } else throw error;
         return undefined;
       }
     },

@@ -29,6 +29,11 @@ metadata: {name: devices, namespace: shop}
 spec: {url: "http://device-auth.shop.svc/check"}
 ---
 apiVersion: sallyport.dev/v1alpha1
+kind: AuthPolicy
+metadata: {name: open, namespace: shop}
+spec: {sealed: false, request: [{name: open, anyOf: [{anonymous: {}}]}]}
+---
+apiVersion: sallyport.dev/v1alpha1
 kind: Api
 metadata: {name: fleet, namespace: shop, labels: {product: gold}}
 spec:

@@ -55,7 +55,7 @@ async function makeFolder(context: TestContext, files: Readonly<Record<string, s
 describe('sallyport check', () => {
   it('exits 0 and prints nothing but a summary when all is well', async context => {
     const folder = await makeFolder(context, { 'base.yaml': BASE });
-    assert.deepEqual(await folder.run(['base.yaml']), { code: 0, out: '', err: '4 objects checked: no problems\n' });
+    assert.deepEqual(await folder.run(['base.yaml']), { code: 0, out: '', err: '5 objects checked: no problems\n' });
   });
 
   it('exits 1 and prints each error as file:line:field: problem, fix', async context => {
@@ -66,7 +66,7 @@ describe('sallyport check', () => {
 m/bad.yaml:5:spec.mode: "Adit" is not known, did you mean "Audit"?
 m/bad.yaml:6:spec.request[0].rateLimit.calls: 0 is out of bounds, write a whole number from 1 to 1000000
 `,
-      err: '5 objects checked: 2 errors, 0 warnings\n',
+      err: '6 objects checked: 2 errors, 0 warnings\n',
     });
   });
 
@@ -77,7 +77,7 @@ m/bad.yaml:6:spec.request[0].rateLimit.calls: 0 is out of bounds, write a whole 
     assert.deepEqual(await folder.run(['a.yaml', 'b.yaml']), {
       code: 0,
       out: warning,
-      err: '5 objects checked: 0 errors, 1 warning\n',
+      err: '6 objects checked: 0 errors, 1 warning\n',
     });
     const { code, out } = await folder.run(['a.yaml', 'b.yaml', 'c.yaml']);
     assert.equal(code, 1);
@@ -129,7 +129,7 @@ m/bad.yaml:6:spec.request[0].rateLimit.calls: 0 is out of bounds, write a whole 
   <2>6<22>  <31>error<39> AuthPolicy shop/a spec.request[0].rateLimit.calls: 0 is out of bounds
      <2>write a whole number from 1 to 1000000<22>
 
-<31>5 objects checked: 2 errors, 0 warnings<39>
+<31>6 objects checked: 2 errors, 0 warnings<39>
 `,
     );
   });

@@ -217,6 +217,7 @@ spec:
   inherit: None
   request: [{name: a, removeHeaders: [x-a]}]
 `,
+      'base.yaml:23:metadata.name: warning: no policy lets anybody in (AuthPolicy shop/fleet and AuthPolicy shop/gold have no authentication step): every request is answered 403 NoPolicyMatches, write an AuthPolicy of namespace shop with targetRefs: [{kind: Api, name: fleet}] and a step that authenticates; anyOf: [{anonymous: {}}] opens it to all',
       'file.yaml:13:spec.inherit: warning: None does not leave out AuthPolicy shop/gold, which is sealed: its steps still run, remove inherit: None, or set sealed: false on the broader policy',
     ],
     'two policies of one scope that set the same credential': [
