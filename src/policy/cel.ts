@@ -1,6 +1,7 @@
 /** Compiles expressions: parsed and type-checked by the CEL library, inspected and evaluated here, at bounded cost. */
 import { ParseError, type ASTNode } from '@marcbachmann/cel-js';
 import type { Environment } from './cel-environment.ts';
+import { demandsCaller } from './cel-demands.ts';
 import { inspect, type Problem, type Reference } from './cel-inspect.ts';
 import { compileNode, type Run } from './cel-program.ts';
 import { BUDGET, charge, fail } from './cel-values.ts';
@@ -11,6 +12,8 @@ export type Expected = 'bool' | 'text';
 export interface CompiledExpression extends Expression {
   /** Everything it reads by a name known at load: rules E7 and E10 are checked on it. */
   readonly references: readonly Reference[];
+  /** It fails where nobody is authenticated. */
+  readonly demandsCaller: boolean;
 }
 
 /** Characters. */
@@ -39,7 +42,8 @@ export function compileExpression(
   if (!checked.valid) return { problem: `has a wrong type: ${summarize(checked.error)}`, fix: 'mend the expression' };
   const refusal = checkType(checked.type ?? 'dyn', expected);
   if (refusal !== undefined) return refusal;
-  return { source, ...inspection, evaluate: createEvaluate(ast, expected, checked.type === 'dyn') };
+  const demands = { demandsCaller: demandsCaller(ast) };
+  return { source, ...inspection, ...demands, evaluate: createEvaluate(ast, expected, checked.type === 'dyn') };
 }
 
 /** What one evaluation uses, the decision's other ones no longer have. */

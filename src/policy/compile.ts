@@ -27,6 +27,7 @@ import {
 import { findSharedStore } from './shared-store.ts';
 import { compileSupporting, createSupporting, type Supporting } from './supporting.ts';
 import { isTcpServable } from './tcp.ts';
+import { reportCallerReads } from './caller-reads.ts';
 import { reportTargets } from './target-report.ts';
 
 export type { IdleObject };
@@ -96,6 +97,7 @@ export function compileSnapshot(input: CompileInput): CompileOutput {
   const held = input.invalid.map(object => holdApi(object, workload)).filter(api => api !== undefined);
   const listeners = createListeners(served, { ...conflicts, errors, held });
   reportTargets({ inventory, invalidIds, policies, apis: apis.known, workload, report, severity });
+  reportCallerReads(policies, report);
   const settled = settleSubscriptions({
     ...conflicts,
     ...{ inventory, lookup, invalid: input.invalid, namespace: workload.namespace },

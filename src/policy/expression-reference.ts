@@ -19,7 +19,7 @@ export function renderExpressions(): string {
   return joinBlocks([
     '# Expressions and templates',
     NOTICE,
-    `Expressions are [CEL](https://cel.dev), the language of Kubernetes validation, at most ${MAX_SOURCE} characters. They are parsed and type-checked when the policy loads: an unknown variable, a step that runs later and a wrong type are problems that \`sallyport check\` and the log show. What an evaluation may cost is bounded, and so is what all evaluations of one request may cost together.`,
+    `Expressions are [CEL](https://cel.dev), the language of Kubernetes validation, at most ${MAX_SOURCE} characters. They are parsed and type-checked when the policy loads: an unknown variable, a step that runs later and a wrong type are problems that \`sallyport check\` and the log show. So is \`caller\` where no step before has authenticated, here or in a policy that this one sees: a warning, since another policy may. What an evaluation may cost is bounded, and so is what all evaluations of one request may cost together.`,
     ...renderVariables(),
     ...renderAbsent(),
     ...renderFunctions(),

@@ -26,6 +26,7 @@ import {
   type BodyContext,
   type BodyScene,
   type Needs,
+  type CallerRead,
   type Variables,
 } from './step-compiler.ts';
 import type { Branch, StepBody } from './steps.ts';
@@ -57,6 +58,7 @@ export interface PolicyBody {
   readonly errors?: Omit<ErrorsSpec, 'headers'>;
   readonly errorHeaders?: readonly { readonly name: string; readonly value: Template }[];
   readonly needs: Needs;
+  readonly callerReads: readonly CallerRead[];
   /** Steps of broader policies that its expressions may name, whether or not a route has them. */
   readonly foreignSteps: readonly string[];
   /** Folded names of headers that its steps write, and which of them no client may send. */
@@ -73,7 +75,8 @@ export function compileBody(policy: PolicyObject, context: BodyContext, report: 
   const needs = createNeeds();
   const steps = flattenRequest(spec.request);
   const answerSteps = flattenResponse(spec.response);
-  const scene: BodyScene = { policy, steps, context, report, vars, needs };
+  const callerReads: CallerRead[] = [];
+  const scene: BodyScene = { policy, steps, context, report, vars, needs, callerReads };
   checkNames([...steps, ...answerSteps.filter(({ branch }) => branch !== undefined)], report);
   checkOwnHeaders(steps, report);
   const request = joinBranches(steps, (step, index) => compileStep(step, index, scene));
@@ -87,6 +90,7 @@ export function compileBody(policy: PolicyObject, context: BodyContext, report: 
     response: response.filter(step => step !== undefined),
     vars: vars.known,
     needs,
+    callerReads,
     foreignSteps: [...(context.surroundings?.steps.keys() ?? [])],
     writes: new Set(written.map(({ name }) => foldName(name))),
     reserves: new Set(written.filter(header => header.reserved).map(({ name }) => foldName(name))),

@@ -49,6 +49,13 @@ export interface Needs {
   readonly counters: Set<string>;
 }
 
+/** A text of a step that fails where nobody is authenticated yet. */
+export interface CallerRead {
+  /** Name of the step. */
+  readonly step: string;
+  readonly field: string;
+}
+
 export interface BodyScene {
   readonly policy: PolicyObject;
   /** Of its request part. */
@@ -57,6 +64,8 @@ export interface BodyScene {
   readonly report: ObjectReport;
   readonly vars: Variables;
   readonly needs: Needs;
+  /** Filled while steps are compiled. */
+  readonly callerReads: CallerRead[];
 }
 
 export interface Variables {
@@ -130,15 +139,17 @@ export function createStepCompiler(
   own?: { readonly name: string; readonly whenAnswered: () => Environment },
 ): StepCompiler {
   const { report, policy, context } = scene;
-  const accept = <T extends { readonly references: readonly Reference[] }>(
+  const accept = <T extends { readonly references: readonly Reference[]; readonly demandsCaller: boolean }>(
     compiled: T | Problem,
     at: string,
+    answered = false,
   ): T | undefined => {
     if ('problem' in compiled) {
       report.error(at, compiled);
       return undefined;
     }
     reads.push(...compiled.references);
+    if (compiled.demandsCaller && own !== undefined && !answered) scene.callerReads.push({ step: own.name, field: at });
     warnOfGaps(compiled.references, at, scene);
     return compiled;
   };
@@ -156,7 +167,8 @@ export function createStepCompiler(
     field,
     expression: (source, at, expected = 'bool'): CompiledExpression | undefined =>
       accept(compileExpression(source, environment, expected), at),
-    answerExpression: (source, at) => accept(compileExpression(source, own?.whenAnswered() ?? environment, 'bool'), at),
+    answerExpression: (source, at) =>
+      accept(compileExpression(source, own?.whenAnswered() ?? environment, 'bool'), at, true),
     text: (source, place, at) => accept(compileTemplate(source, place, environment), at),
     members: (kind, entries, at) =>
       accept((kind === 'pairs' ? compilePairs : compileDictionary)(entries, environment), at),

@@ -16,6 +16,8 @@ import type { Bindings, Template, TemplatePlace } from './expression.ts';
 
 export interface CompiledTemplate extends Template {
   readonly references: readonly Reference[];
+  /** One of its holes fails where nobody is authenticated. */
+  readonly demandsCaller: boolean;
 }
 
 /** Places of single texts; pairs and dictionaries are made of several. */
@@ -103,11 +105,12 @@ const readLiteral = (parts: readonly Part[]): string | undefined => {
   return parts.length < 2 && typeof only === 'string' ? only : undefined;
 };
 
-function collect(parts: readonly Part[]): { reads: ReadonlySet<string>; references: readonly Reference[] } {
+function collect(parts: readonly Part[]): Pick<CompiledTemplate, 'reads' | 'references' | 'demandsCaller'> {
   const holes = parts.filter(part => typeof part === 'object');
   return {
     reads: new Set(holes.flatMap(hole => [...hole.reads])),
     references: holes.flatMap(hole => hole.references),
+    demandsCaller: holes.some(hole => hole.demandsCaller),
   };
 }
 
