@@ -387,7 +387,7 @@ describe('S6: never skipped', () => {
     const { steps } = routeOf(snapshot, 'GET', '/b/1').pipeline;
     assert.equal(steps[0]?.widened, true);
     assert.deepEqual(listViolations(snapshot), [
-      'AuthPolicy shop/p spec.targetRefs[0].sectionName: names the operation "c", which the Api fleet does not have: until that is mended the policy applies to the whole Api, and its steps do not count as authentication, name one of its operations',
+      'AuthPolicy shop/p spec.targetRefs[0].sectionName: names the operation "c", which the Api fleet does not have: until that is mended the policy applies to the whole Api, and its steps do not count as authentication, name one of its operations: a, b',
     ]);
   });
 

@@ -47,7 +47,7 @@ function reportMissing({ inventory, invalidIds, workload, report, severity }: Ta
         const keys = inventory.all('Api').map(one => one.key);
         report.add(severity, policy, `${field}.name`, {
           problem: `names the Api ${quote(name)}, which does not exist: this target has no effect`,
-          fix: adviseName(key, keys) ?? 'name an Api of this namespace',
+          fix: adviseName(key, keys) ?? adviseNames('name an Api of this namespace', [...apis.keys()]),
           concern: 'Target',
         });
       } else if (sectionName !== undefined) {
@@ -56,7 +56,7 @@ function reportMissing({ inventory, invalidIds, workload, report, severity }: Ta
         const near = nearestName(sectionName, names);
         report.add(severity, policy, `${field}.sectionName`, {
           problem: `names the operation ${quote(sectionName)}, which the Api ${name} does not have: until that is mended the policy applies to the whole Api, and its steps do not count as authentication`,
-          fix: near === undefined ? 'name one of its operations' : `write ${quote(near)}`,
+          fix: near === undefined ? adviseOperation(names) : `write ${quote(near)}`,
           concern: 'Target',
         });
       }
@@ -70,6 +70,18 @@ function reportMissing({ inventory, invalidIds, workload, report, severity }: Ta
       });
     }
   }
+}
+
+const adviseOperation = (names: readonly string[]): string =>
+  names.length === 0 ? 'remove it: the Api has no operations' : adviseNames('name one of its operations', names);
+
+/** What there is to choose from, as far as a line takes it. */
+const MOST_NAMED = 5;
+
+function adviseNames(advice: string, names: readonly string[]): string {
+  if (names.length === 0) return advice;
+  const more = names.length > MOST_NAMED ? ` and ${names.length - MOST_NAMED} more` : '';
+  return `${advice}: ${names.slice(0, MOST_NAMED).join(', ')}${more}`;
 }
 
 /** `inherit: None` leaves out unsealed policies only (S2). */

@@ -153,6 +153,43 @@ spec:
       'file.yaml:18:spec.variables.c.secretKeyRef: warning: names the key "kee" of the Secret "partner", which does not exist, did you mean "key"? Otherwise create it; until then what needs it is answered 503',
       'file.yaml:19:spec.variables.d.secretKeyRef: warning: names the key "other" of the Secret "partner", which does not exist, add the key; until then what needs it is answered 503',
     ],
+    'an Api and an operation with names that are near no other: those that exist are named': [
+      manifest`
+apiVersion: sallyport.dev/v1alpha1
+kind: AuthPolicy
+metadata: {name: a, namespace: shop}
+spec:
+  targetRefs:
+  - {kind: Api, name: gateway}
+  - {kind: Api, name: fleet, sectionName: orders}
+  - {kind: Api, name: plain, sectionName: orders}
+  - {kind: Api, name: large, sectionName: orders}
+  request: [{name: a, removeHeaders: [x-a]}]
+---
+apiVersion: sallyport.dev/v1alpha1
+kind: Api
+metadata: {name: plain, namespace: shop}
+spec: {podSelector: {matchLabels: {app: plain}}, port: 8080}
+---
+apiVersion: sallyport.dev/v1alpha1
+kind: Api
+metadata: {name: large, namespace: shop}
+spec:
+  podSelector: {matchLabels: {app: large}}
+  port: 8080
+  operations:
+  - {name: a1, path: /a1}
+  - {name: a2, path: /a2}
+  - {name: a3, path: /a3}
+  - {name: a4, path: /a4}
+  - {name: a5, path: /a5}
+  - {name: a6, path: /a6}
+`,
+      'file.yaml:6:spec.targetRefs[0].name: names the Api "gateway", which does not exist: this target has no effect, name an Api of this namespace: fleet, large, plain',
+      'file.yaml:7:spec.targetRefs[1].sectionName: names the operation "orders", which the Api fleet does not have: until that is mended the policy applies to the whole Api, and its steps do not count as authentication, name one of its operations: telemetry, device',
+      'file.yaml:8:spec.targetRefs[2].sectionName: names the operation "orders", which the Api plain does not have: until that is mended the policy applies to the whole Api, and its steps do not count as authentication, remove it: the Api has no operations',
+      'file.yaml:9:spec.targetRefs[3].sectionName: names the operation "orders", which the Api large does not have: until that is mended the policy applies to the whole Api, and its steps do not count as authentication, name one of its operations: a1, a2, a3, a4, a5 and 1 more',
+    ],
     'an Api that does not exist': [
       manifest`
 apiVersion: sallyport.dev/v1alpha1

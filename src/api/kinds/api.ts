@@ -54,7 +54,7 @@ const operation = object({
       maxLength: 1024,
       holds: 'pathTemplate',
       pattern: PATH_TEMPLATE,
-      patternText: 'a path such as /devices/{deviceId} or /files/*',
+      patternText: 'a path such as /devices/{deviceId} or /files/*; a * may stand at the end only, after a /',
     }),
   ),
 });
