@@ -6,27 +6,35 @@ import { createPaint, type Paint } from './text.ts';
 
 interface Report {
   readonly objects: number;
+  /** Others that were read for their sake. Absent: nobody counted. */
+  readonly read?: number;
   readonly tests: readonly TestReport[];
   /** What could not be looked at, as sentences. */
   readonly notChecked?: readonly string[];
+  /** Warnings count as errors do. */
+  readonly strict: boolean;
 }
+
+/** What the exit code says. */
+export const hasFailed = (problems: readonly Violation[], strict: boolean): boolean =>
+  problems.some(({ severity }) => strict || severity === 'error');
 
 export function renderProblems(
   problems: readonly Violation[],
-  { objects, tests, notChecked = [] }: Report,
+  { objects, read = 0, tests, notChecked = [], strict }: Report,
   output: 'text' | 'json' | 'junit',
   io: Pick<Io, 'stdout' | 'stderr' | 'isTTY' | 'columns'>,
 ): void {
-  const summary = [summarize(problems, objects), summarizeTests(tests)].filter(Boolean).join('; ');
+  const summary = [summarize(problems, objects, read), summarizeTests(tests)].filter(Boolean).join('; ');
   const unseen = notChecked.map(sentence => `not checked: ${sentence}\n`).join('');
   if (output !== 'json') io.stderr.write(unseen);
   if (output === 'junit') {
-    io.stdout.write(renderJunit(problems, tests));
+    io.stdout.write(renderJunit(problems, tests, strict));
     return;
   }
   if (output === 'json')
     io.stdout.write(
-      `${JSON.stringify({ ...describeProblems(problems), ...(notChecked.length === 0 ? {} : { notChecked }), ...(tests.length === 0 ? {} : { tests: describeTests(tests) }) }, undefined, 2)}\n`,
+      `${JSON.stringify({ ...describeProblems(problems, strict), ...(notChecked.length === 0 ? {} : { notChecked }), ...(tests.length === 0 ? {} : { tests: describeTests(tests) }) }, undefined, 2)}\n`,
     );
   else if (io.isTTY) {
     const paint = createPaint(true);
@@ -45,19 +53,19 @@ export function formatProblem({ severity, object, field, problem, fix, position 
   return `${place}: ${severity === 'warning' ? 'warning: ' : ''}${problem}, ${fix}`;
 }
 
-function summarize(problems: readonly Violation[], objects: number): string {
+function summarize(problems: readonly Violation[], objects: number, read: number): string {
   const errors = problems.filter(({ severity }) => severity === 'error').length;
-  const looked = `${countOf(objects, 'object')} checked`;
+  const looked = `${countOf(objects, 'object')} checked${read === 0 ? '' : `, ${read} more read`}`;
   if (problems.length === 0) return `${looked}: no problems`;
   return `${looked}: ${countOf(errors, 'error')}, ${countOf(problems.length - errors, 'warning')}`;
 }
 
 const countOf = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`;
 
-function describeProblems(problems: readonly Violation[]) {
+function describeProblems(problems: readonly Violation[], strict: boolean) {
   const errors = problems.filter(({ severity }) => severity === 'error').length;
   return {
-    ok: errors === 0,
+    ok: !hasFailed(problems, strict),
     errors,
     warnings: problems.length - errors,
     problems: problems.map(({ severity, object, field, problem, fix, position }) => ({

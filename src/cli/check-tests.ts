@@ -80,10 +80,12 @@ export function summarizeTests(reports: readonly TestReport[]): string | undefin
   return `${total} ${total === 1 ? 'case' : 'cases'} of ${reports.length} ${reports.length === 1 ? 'test' : 'tests'}: ${failed === 0 ? 'all pass' : `${failed} failed`}`;
 }
 
-/** JUnit XML as CI systems read it: a suite for each PolicyTest, and one for the manifests, a case for each object in error. */
-export function renderJunit(problems: readonly Violation[], reports: readonly TestReport[]): string {
+/** JUnit XML as CI systems read it: a suite for each PolicyTest, and one for the manifests, a case for each error (`strict`: each warning too). */
+export function renderJunit(problems: readonly Violation[], reports: readonly TestReport[], strict: boolean): string {
   const suites = reports.map(({ test, cases }) => renderSuite(`PolicyTest ${test.key}`, cases.map(renderCase)));
-  const errors = problems.filter(({ severity, object }) => severity === 'error' && !object.startsWith('PolicyTest '));
+  const errors = problems.filter(
+    ({ severity, object }) => (strict || severity === 'error') && !object.startsWith('PolicyTest '),
+  );
   const manifests = renderSuite(
     'manifests',
     errors.length === 0

@@ -84,6 +84,50 @@ m/bad.yaml:6:spec.request[0].rateLimit.calls: 0 is out of bounds, write a whole 
     assert.ok(out.startsWith('c.yaml:5:') && out.endsWith(warning), out);
   });
 
+  it('exits 1 for warnings alone with --strict, in every way of printing', async context => {
+    const folder = await makeFolder(context, { 'a.yaml': QUESTIONABLE, 'base.yaml': BASE });
+    const files = ['a.yaml', 'base.yaml'];
+    const { code, err } = await folder.run(['--strict', ...files]);
+    assert.deepEqual([code, err], [1, '6 objects checked: 0 errors, 1 warning\n']);
+    assert.equal((await folder.run(['--strict', 'base.yaml'])).code, 0);
+    const verdictOf = async (args: readonly string[]): Promise<unknown> => {
+      const { out } = await folder.run([...args, '-o', 'json', ...files]);
+      const { ok, errors, warnings } = JSON.parse(out) as Readonly<Record<string, unknown>>;
+      return { ok, errors, warnings };
+    };
+    assert.deepEqual(await verdictOf([]), { ok: true, errors: 0, warnings: 1 });
+    assert.deepEqual(await verdictOf(['--strict']), { ok: false, errors: 0, warnings: 1 });
+    assert.match((await folder.run(['-o', 'junit', ...files])).out, /tests="1" failures="0"/);
+    assert.match((await folder.run(['--strict', '-o', 'junit', ...files])).out, /tests="1" failures="1"/);
+  });
+
+  it('says in its help that references to what is not there are warnings, and how warnings fail', async context => {
+    const folder = await makeFolder(context, {});
+    const text = (await folder.run(['--help'])).out.replaceAll(/\s+/g, ' ');
+    assert.match(text, /Warnings alone do not count unless --strict is given: a reference to a Secret or ConfigMap/);
+  });
+
+  it('counts what it has read for the sake of its objects', async context => {
+    const others = manifest`
+apiVersion: v1
+kind: Secret
+metadata: {name: a, namespace: shop}
+stringData: {k: v}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: a, namespace: shop}
+data: {k: v}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop}
+`;
+    const folder = await makeFolder(context, { 'base.yaml': BASE, 'others.yaml': others });
+    const { err } = await folder.run(['base.yaml', 'others.yaml']);
+    assert.equal(err, '5 objects checked, 3 more read: no problems\n');
+  });
+
   it('prints JSON for programs', async context => {
     const folder = await makeFolder(context, { 'base.yaml': BASE, 'bad.yaml': BAD });
     const { code, out, err } = await folder.run(['-o', 'json', 'base.yaml', 'bad.yaml']);
