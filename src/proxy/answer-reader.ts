@@ -1,8 +1,9 @@
 /** Answers of an HTTP/1.1 app: heads and bodies read off the connection's bytes. */
 import { createChunkedDecoder, type BodyDecoder, type BodySink } from '../http/body.ts';
 import type { ParsedFields, ResponseHead, ResponseReader } from '../http/message.ts';
+import { beginsHttp2 } from './misspoken.ts';
 
-/** Who is told what the app answers. Nothing comes after `end`, `broken`, or a `start` that was not wanted. */
+/** Who is told what the app answers. Nothing comes after `end`, `broken`, `misspoken`, or a `start` that was not wanted. */
 export interface AnswerSink extends BodySink {
   /** A 1xx other than 101. */
   inform(head: ResponseHead): void;
@@ -16,6 +17,8 @@ export interface AnswerSink extends BodySink {
   end(trailers: ParsedFields | undefined, clean: boolean): void;
   /** The app does not speak HTTP. */
   broken(): void;
+  /** It speaks HTTP/2. */
+  misspoken(): void;
 }
 
 export class AnswerReader {
@@ -49,7 +52,7 @@ export class AnswerReader {
       const text = chunk.toString('latin1', at, chunk.length);
       const progress = this.#reader.read(text, this.#method);
       if (progress.kind === 'more') return;
-      if (progress.kind === 'error') return this.#sink.broken();
+      if (progress.kind === 'error') return beginsHttp2(text) ? this.#sink.misspoken() : this.#sink.broken();
       at += progress.consumed;
       const { head } = progress;
       if (head.status === 101) return this.#sink.upgrade(head, at < chunk.length ? chunk.subarray(at) : undefined);

@@ -108,6 +108,10 @@ export class Answer implements AnswerSink {
     this.#exchange.fail('AppProtocolError');
   }
 
+  misspoken(): void {
+    this.#toApp.onUpstreamFailed('AppProtocolError', 'ONLY_HTTP2');
+  }
+
   flush(): void {
     const { upstream } = this.#toApp;
     if (this.#writer.flush()) upstream?.keep();

@@ -10,6 +10,7 @@ import { WireAnswer } from './answer-writer.ts';
 import type { AppLink, UpstreamUser } from './app-link.ts';
 import type { CancelDial } from './dial.ts';
 import type { Exchange } from './exchange.ts';
+import { explainProblem } from './misspoken.ts';
 import type { Pool } from './pool.ts';
 import { openTunnel, type Tunnel } from './tunnel.ts';
 
@@ -323,7 +324,8 @@ export class AppExchange implements UpstreamUser {
     this.#cancelDial = undefined;
     const { requestId, client } = this.exchange;
     const api = this.permit.route.api.key;
-    client.shared.telemetry.log.warn({ requestId, api, reason, problem }, 'app not reached');
+    const detail = explainProblem(problem);
+    client.shared.telemetry.log.warn({ requestId, api, reason, problem, detail }, 'app not reached');
     this.exchange.resume(() => this.exchange.fail(reason));
   }
 

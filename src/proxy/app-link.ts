@@ -49,7 +49,7 @@ export interface UpstreamUser {
   /** Of the request whose answer is awaited. */
   readonly method: string;
   onUpstreamReady(link: AppLink): void;
-  /** No connection could be had. */
+  /** No connection could be had, or it is one of another protocol; `problem` is a word of OpenSSL, Node or misspoken.ts. */
   onUpstreamFailed(reason: Reason, problem: string): void;
   /** HTTP/1.1. `chunk` is overwritten by the next read: what is wanted later is copied (dial.ts, Receiver). */
   onUpstreamData(chunk: Buffer): void;

@@ -5,6 +5,7 @@ import { connect as connectTls, TLSSocket } from 'node:tls';
 import type { Reason } from '../api/reasons.ts';
 import type { AddressGuard } from '../outbound/address.ts';
 import type { AppTarget } from './app-target.ts';
+import type { Misspoken } from './misspoken.ts';
 import { ReadBuffer } from './read-buffer.ts';
 
 export interface DialDeps {
@@ -43,6 +44,14 @@ const PROTOCOLS: Readonly<Record<AppTarget['speaks'], string[]>> = {
   Auto: ['h2', 'http/1.1'],
   HTTP1: ['http/1.1'],
   HTTP2: ['h2'],
+};
+
+/** The app's alert where it wants none of those (RFC 7301 section 3.2). */
+const NO_PROTOCOL = 'ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL';
+const DISAGREED: Readonly<Record<AppTarget['speaks'], string>> = {
+  Auto: NO_PROTOCOL,
+  HTTP1: 'ONLY_HTTP2' satisfies Misspoken,
+  HTTP2: 'NO_HTTP2' satisfies Misspoken,
 };
 
 /** Whether HTTP/2 is spoken over what was dialled; undefined: it should be, and is not. */
@@ -98,7 +107,7 @@ export function dial(target: AppTarget, deps: DialDeps, done: (result: Dialled) 
 
 type Settled = { readonly socket: Socket } | Extract<Dialled, { reason: Reason }>;
 
-function settle(socket: Socket, { tls, timeouts }: AppTarget, done: (result: Settled) => void): CancelDial {
+function settle(socket: Socket, { speaks, tls, timeouts }: AppTarget, done: (result: Settled) => void): CancelDial {
   const success = tls === undefined ? 'connect' : 'secureConnect';
   let open = true;
   const close = (result: Settled | undefined): void => {
@@ -115,6 +124,7 @@ function settle(socket: Socket, { tls, timeouts }: AppTarget, done: (result: Set
   };
   const fail = (error?: unknown): void => {
     const code = readCode(error);
+    if (code === NO_PROTOCOL) return close({ reason: 'AppProtocolError', problem: DISAGREED[speaks] });
     const reason = tls !== undefined && isCertificateProblem(code) ? 'AppCertificateInvalid' : 'AppUnavailable';
     close({ reason, problem: code });
   };

@@ -3,6 +3,7 @@ import type { AppTarget } from './app-target.ts';
 import type { NameTable } from '../http/message.ts';
 import { agreesOnHttp2, dial, type DialDeps, type CancelDial, type Dialled } from './dial.ts';
 import { createAppSessions, type Waiting } from './http2/app-sessions.ts';
+import type { Misspoken } from './misspoken.ts';
 import type { Sweep, Sweepable } from './sweep.ts';
 import type { UpstreamUser } from './app-link.ts';
 import { Upstream, type UpstreamHome } from './upstream.ts';
@@ -102,7 +103,7 @@ export function createPool(target: AppTarget, { dialling, monotonic, sweep, name
       const isHttp2 = agreesOnHttp2(result.socket, target);
       if (isHttp2 === undefined) {
         result.socket.destroy();
-        return waiting.failed('AppProtocolError', 'NO_HTTP2');
+        return waiting.failed('AppProtocolError', 'NO_HTTP2' satisfies Misspoken);
       }
       speaksHttp2 = isHttp2;
       if (isHttp2) return waiting.opened(result.socket);

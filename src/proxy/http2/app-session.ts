@@ -37,6 +37,8 @@ export class AppSession {
   readonly #unclosed = new Set<ClientHttp2Stream>();
   #most = STREAMS;
   #leaving = false;
+  /** The app's SETTINGS are here. */
+  #settled = false;
   /** Monotonic time by which a PONG is due. */
   #pongBy = Infinity;
   readonly #monotonic: () => number;
@@ -54,6 +56,7 @@ export class AppSession {
       if (!session.destroyed) session.setLocalWindowSize(WINDOW);
     });
     session.on('remoteSettings', (settings: Settings) => {
+      this.#settled = true;
       this.#most = Math.min(settings.maxConcurrentStreams ?? MOST_STREAMS, MOST_STREAMS);
     });
     // Its streams end by themselves; node:http2 closes or destroys it, as the app says.
@@ -71,6 +74,11 @@ export class AppSession {
   /** Whether another stream may be opened. */
   get hasRoom(): boolean {
     return !this.#leaving && !this.session.closed && !this.session.destroyed && this.streams < this.#most;
+  }
+
+  /** What the app has said does not begin with SETTINGS: it is no HTTP/2 (RFC 9113 section 3.4). */
+  get isForeign(): boolean {
+    return !this.#settled && this.socket.bytesRead > 0;
   }
 
   open(user: UpstreamUser): AppStream {

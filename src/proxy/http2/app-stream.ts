@@ -111,7 +111,8 @@ export class AppStream implements AppLink {
     const user = this.#user;
     this.refused = code === CODE.refused;
     this.#release();
-    user?.onUpstreamClosed();
+    if (this.#session.isForeign) user?.onUpstreamFailed('AppProtocolError', 'NO_HTTP2');
+    else user?.onUpstreamClosed();
   }
 
   /** Once: the session has room for another. */
