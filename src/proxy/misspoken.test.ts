@@ -53,7 +53,9 @@ const tlsWith = (protocols: readonly string[]) => (): Promise<Running> =>
 async function ask(start: () => Promise<Running>, parts: WorldParts, grpc = false) {
   const app = await start();
   const warned: LogFields[] = [];
-  const warn = (fields: LogFields): void => void (fields['reason'] !== undefined && warned.push(fields));
+  const warn = (fields: LogFields): void => {
+    if (fields['reason'] !== undefined) warned.push(fields);
+  };
   const world = await startWorld(app.port, parts, { telemetry: { ...SILENT, log: { ...SILENT.log, warn } } });
   let told: string;
   if (grpc) {
