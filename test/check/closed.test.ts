@@ -1,7 +1,9 @@
 /** What `check` says of Apis and operations that nobody gets into (S7). */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { checkFiles, manifest, testCases, type Cases } from './check-manifests.ts';
+import { collectProblems, everyOf } from '../../src/cli/check-problems.ts';
+import { collectManifests } from '../../src/sources/read-manifests.ts';
+import { checkFiles, manifest, NOW, testCases, type Cases } from './check-manifests.ts';
 
 const API = manifest`
 apiVersion: sallyport.dev/v1alpha1
@@ -107,6 +109,19 @@ describe('check says nothing of an Api that is reached by', () => {
       checkFiles({ 'file.yaml': API + policy('all', 'request: [{name: a, respond: {status: 999}}]') }).length,
       1,
     ));
+  it('perhaps a policy of a cluster that one may not list', () => {
+    const resources = collectManifests([{ name: 'file.yaml', text: API }]);
+    const count = (unread: readonly string[]): number =>
+      collectProblems(resources, {
+        now: NOW,
+        live: {
+          workloads: [{ namespace: 'edge', labels: { app: 'gw' } }],
+          material: resources.material,
+          unread: new Set(unread),
+        },
+      }).length;
+    assert.deepEqual([count([]), count([everyOf('ClusterAuthPolicy')]), count([everyOf('AuthPolicy')])], [1, 0, 0]);
+  });
   it('perhaps a policy of a file that cannot be read', () =>
     assert.match(checkFiles({ 'file.yaml': API, 'more.yaml': 'a: [' }).join('\n'), /^more\.yaml:1:[^\n]+$/));
 });
