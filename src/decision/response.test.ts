@@ -97,13 +97,31 @@ suite('hideBackend: headers', () => {
   test('keepHeaders wins over a prefix, and trailers are judged by the same names', () => {
     const edits = edited(evaluate([hide({ keepHeaders: ['x-envoy-keep'] })], [['X-Envoy-Keep', '1']]));
     assert.deepEqual([...edits.headers], []);
-    assert.deepEqual(['x-envoy-keep', 'x-envoy-other', 'server', 'x-trailer'].map(edits.removes), [
-      false,
-      true,
-      true,
-      false,
-    ]);
+    assert.deepEqual(
+      ['x-envoy-keep', 'x-envoy-other', 'server', 'x-trailer'].map(name => edits.removes(name, '')),
+      [false, true, true, false],
+    );
   });
+
+  test('a trailer that names the back end is left out, whatever its name; others pass', () => {
+    const edits = edited(evaluate([hide()], []));
+    const trailers = [
+      ['link', '<http://fleet.shop.svc:8443/a>; rel=next'],
+      ['alt-svc', 'h2="FLEET.shop.svc:8443"'],
+      ['grpc-message', 'dial http://fleet.shop.svc:8443 failed'],
+      ['grpc-status', '14'],
+      ['link', '<https://login.example.com/>'],
+    ] as const;
+    assert.deepEqual(
+      trailers.map(([name, value]) => edits.removes(name, value)),
+      [true, true, true, false, false],
+    );
+  });
+
+  test('grpc-message in the head, where a call ends at once, names the client’s own host instead', () =>
+    assert.deepEqual(after([hide()], [['grpc-message', 'dial https://fleet.shop.svc:8443/x failed']]), [
+      'Grpc-Message: dial https://fleet.example.com/x failed',
+    ]));
 
   const urls: Record<string, [string, string]> = {
     'an origin': ['https://fleet.shop.svc:8443/v1/a?b#c', 'https://fleet.example.com/v1/a?b#c'],
@@ -365,7 +383,7 @@ suite('the other response steps', () => {
     const edits = evaluate([responseStep({ type: 'respond', respond }), hide()], lines);
     assert.deepEqual(seen(edits, lines), ['Content-Type: text/plain', 'X-Own: 1']);
     assert.deepEqual([edited(edits).status, edited(edits).body], [404, { text: 'gone' }]);
-    assert.equal(edited(edits).removes('x-any-trailer'), true);
+    assert.equal(edited(edits).removes('x-any-trailer', ''), true);
   });
   test('an answer that no step changes costs no edits', () => {
     const edits = edited(evaluate([], [['X', '1']], { status: 201 }));

@@ -6,7 +6,7 @@ import type { ErrorsPlan, Pipeline } from '../policy/model.ts';
 import type { BodyRewrite } from '../api/kinds/flow-steps.ts';
 import type { Choice, CompiledHideBackend, CompiledResponseStep } from '../policy/steps.ts';
 import { AnswerHeaders } from './answer-headers.ts';
-import { createBackendHosts, type BackendHosts } from './backend-hosts.ts';
+import { createBackendHosts, mayNameBackend, type BackendHosts } from './backend-hosts.ts';
 import { createReplacement, outgrows, planBody, type BodyRewriting } from './body-rewriting.ts';
 import { chooseBranch } from './choose-step.ts';
 import { celRecord } from './cel-value.ts';
@@ -27,8 +27,8 @@ export interface ResponseEdits {
   readonly status: number;
   /** By lower-case name: the values to send instead of whatever the app sent; none: the header is removed. */
   readonly headers: ReadonlyMap<string, HeaderValues>;
-  /** For trailers: whether a policy removes this (lower-case) name. */
-  readonly removes: (lower: string) => boolean;
+  /** For trailers: whether a policy removes this (lower-case) name, or this value, which names the back end. */
+  readonly removes: (lower: string, value: string) => boolean;
   /** Instead of the app's body: `respond`'s text, or `Neutral` for renderNeutralBody (errorBodies: Replace). */
   readonly body?: { readonly text: string } | 'Neutral';
   /** The body is held, up to a bound, and rewritten. Never together with `body`. */
@@ -72,7 +72,7 @@ export function responseBinding({ status, headers }: Answer): Readonly<Record<st
 /** The state of one answer's way through the response steps. */
 class Evaluation {
   readonly headers: AnswerHeaders;
-  readonly removals: ((lower: string) => boolean)[] = [];
+  readonly removals: ResponseEdits['removes'][] = [];
   status: number;
   body: ResponseEdits['body'];
   rewrite: BodyRewriting | undefined;
@@ -142,7 +142,10 @@ class Evaluation {
     this.#remove(hide.removes);
     let hosts: BackendHosts | undefined;
     const makeHosts = (): BackendHosts => (hosts ??= createBackendHosts(hide.from, this.#originFor(step, hide)));
-    if (hide.from.length > 0) this.#rewriteHeaders(makeHosts);
+    if (hide.from.length > 0) {
+      this.#rewriteHeaders(makeHosts);
+      this.removals.push((_, value) => mayNameBackend(hide.from, value));
+    }
     // What a policy answers itself is no error body of the app's.
     if (this.body === undefined && this.#answer.status >= 500 && hide.errorBodies === 'Replace') this.#neutralise();
     const { bodies } = hide;
@@ -202,7 +205,7 @@ class Evaluation {
     return {
       status: this.status,
       headers: this.headers.edits,
-      removes: removals.length === 0 ? NEVER : lower => removals.some(removes => removes(lower)),
+      removes: removals.length === 0 ? NEVER : (lower, value) => removals.some(removes => removes(lower, value)),
       ...(body === undefined ? {} : { body }),
       ...(rewrite === undefined ? {} : { rewrite }),
     };
@@ -216,7 +219,7 @@ const named = (form: 'url' | 'text', ...names: readonly string[]) =>
 const BACKEND_HEADERS = new Map([
   ...named('url', 'Location', 'Content-Location', 'Content-Base', 'URI', 'SourceMap', 'X-SourceMap'),
   ...named('text', 'Link', 'Refresh', 'Access-Control-Allow-Origin', 'Content-Security-Policy'),
-  ...named('text', 'Content-Security-Policy-Report-Only', 'Report-To', 'Reporting-Endpoints'),
+  ...named('text', 'Content-Security-Policy-Report-Only', 'Report-To', 'Reporting-Endpoints', 'Grpc-Message'),
 ]);
 
 /** Lower-case names of the headers in which hideBackend looks for the back end's hosts. */

@@ -4,7 +4,7 @@ import type { PresentedHeader } from '../credentials/credentials.ts';
 import { mayNameBackend } from '../decision/backend-hosts.ts';
 import { editCors } from '../decision/cors-step.ts';
 import { isGrpc } from '../decision/grpc-answer.ts';
-import { evaluateResponse, renderNeutralBody, REWRITTEN_HEADERS } from '../decision/response.ts';
+import { evaluateResponse, renderNeutralBody, type ResponseEdits, REWRITTEN_HEADERS } from '../decision/response.ts';
 import type { Permit } from '../decision/verdict.ts';
 import { foldName } from '../http/head.ts';
 import type { HeaderEdit, ParsedFields, ResponseHead } from '../http/message.ts';
@@ -31,7 +31,8 @@ export function planAnswer(toApp: AppExchange, head: ResponseHead): AnswerPlan |
   if (typeof result === 'string') return result;
   const { status, removes, body } = result;
   const headers = presented === undefined ? result.headers : hidePresented(result.headers, head, presented);
-  const isHidden = presented === undefined ? removes : hideTrailers(removes, presented);
+  const hides = permit.cors === undefined ? removes : hideCors(removes);
+  const isHidden = presented === undefined ? hides : hideTrailers(hides, presented);
   return {
     status,
     edits: hasOwnHeaders(permit) ? withOwnHeaders(headers, permit, head) : headers,
@@ -67,9 +68,16 @@ function hidePresented(
   return hidden ?? edits;
 }
 
-function hideTrailers(removes: (lower: string) => boolean, presented: PresentedHeader) {
+type HidesTrailer = ResponseEdits['removes'];
+
+/** S3: what the app says of other origins does not stand beside what the step says. */
+function hideCors(removes: HidesTrailer): HidesTrailer {
+  return (lower, value) => removes(lower, value) || lower.startsWith('access-control-');
+}
+
+function hideTrailers(removes: HidesTrailer, presented: PresentedHeader): HidesTrailer {
   const shows = createSearch(presented);
-  return (lower: string, value: string): boolean => removes(lower) || isNameOf(presented, lower) || shows(value);
+  return (lower, value) => removes(lower, value) || isNameOf(presented, lower) || shows(value);
 }
 
 /** Shorter ones are ordinary words, which say nothing unless they stand alone. */

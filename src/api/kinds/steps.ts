@@ -495,7 +495,7 @@ export const hideBackendStep = object({
       },
       {
         description:
-          'Rewrites the back end’s hosts in Access-Control-Allow-Origin, Content-Base, Content-Location, Content-Security-Policy(-Report-Only), Link, Location, Refresh, Report-To, Reporting-Endpoints, SourceMap, URI, X-SourceMap, Set-Cookie domains and, with bodies, in bodies, also where a URL is percent-encoded or has JSON’s escaped slashes; an Alt-Svc that names one is removed.',
+          'Rewrites the back end’s hosts in Access-Control-Allow-Origin, Content-Base, Content-Location, Content-Security-Policy(-Report-Only), Grpc-Message, Link, Location, Refresh, Report-To, Reporting-Endpoints, SourceMap, URI, X-SourceMap, Set-Cookie domains and, with bodies, in bodies, also where a URL is percent-encoded or has JSON’s escaped slashes; an Alt-Svc that names one is removed, and so is a trailer.',
       },
     ),
   ),

@@ -33,6 +33,11 @@ async function withApp(
   }
 }
 
+/** node:http2 finds the fault when it writes the head, and resets the stream for a breach of protocol. */
+const answerMalformed: Serve = stream => {
+  stream.respond([':status', '200', 'x-a', 'b\u0000'] as never, { endStream: true });
+};
+
 /** An answer of chunks, whole, with its trailers. */
 async function ask(world: World, text: string): Promise<{ head: string; rest: string }> {
   const wire = openWire(world.port).send(text);
@@ -126,6 +131,31 @@ describe('an app that speaks HTTP/2', () => {
       },
     );
   });
+  for (const [sentence, spoil, reason] of [
+    ['resets', stream => stream.close(8), 'AppUnavailable'],
+    ['answers with what HTTP/2 does not allow', answerMalformed, 'AppProtocolError'],
+  ] as const satisfies readonly (readonly [string, Serve, string])[]) {
+    test(`a DELETE that it ${sentence} reaches it once, on a connection that has served before`, async () => {
+      let asked = 0;
+      await withApp(
+        (stream, headers) => {
+          if (headers[':method'] === 'GET') return void stream.respond({ ':status': 200 }, { endStream: true });
+          asked++;
+          spoil(stream, headers);
+        },
+        HTTP2,
+        async ({ world, app }) => {
+          const client = openHttp2(world.port);
+          assert.equal((await client.call()).status, 200);
+          const { status, body } = await client.call({ ':method': 'DELETE' });
+          assert.equal(status, 502);
+          assert.match(body, new RegExp(reason));
+          assert.deepEqual([asked, app.sessions.length], [1, 1]);
+          await client.close();
+        },
+      );
+    });
+  }
   test('an answer that is cut off is no whole one', () =>
     withApp(
       stream => {

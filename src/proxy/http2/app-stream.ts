@@ -17,7 +17,7 @@ const END_STREAM = 1;
 const MOST_INFORMATIONAL = 16;
 
 export class AppStream implements AppLink {
-  readonly reused: boolean;
+  reused: boolean;
   readonly wire = undefined;
   refused = false;
   /** Fields of a stream are read anew each time. */
@@ -111,7 +111,10 @@ export class AppStream implements AppLink {
     const user = this.#user;
     this.refused = code === CODE.refused;
     this.#release();
+    // The app's word on this request, or on its own answer: another try would be a second request, not a first that was lost.
+    if (!this.#session.session.destroyed) this.reused = false;
     if (this.#session.isForeign) user?.onUpstreamFailed('AppProtocolError', 'NO_HTTP2');
+    else if (code === CODE.protocol && !this.#answered) user?.onUpstreamBroken();
     else user?.onUpstreamClosed();
   }
 
