@@ -139,7 +139,7 @@ describe('an app that speaks HTTP/2', () => {
       let asked = 0;
       await withApp(
         (stream, headers) => {
-          if (headers[':method'] === 'GET') return void stream.respond({ ':status': 200 }, { endStream: true });
+          if (headers[':method'] === 'GET') return stream.respond({ ':status': 200 }, { endStream: true });
           asked++;
           spoil(stream, headers);
         },
