@@ -19,9 +19,9 @@ const FLOODS: ReadonlySet<number> = new Set([-902, -904]);
 const FIRST = -500;
 
 /**
- * node:http2 (24.21), of a client's connection and of the app's, destroys the session whenever nghttp2 tells of a protocol error, though nghttp2 has dealt with it: by
- * RST_STREAM for DATA beyond content-length (RFC 9113 section 8.1.1), by GOAWAY for the rest. So the end waits until it is
- * known whether as many streams were reset as there were errors.
+ * node:http2 (24.21) destroys the session, of a client's connection or of the app's, whenever nghttp2 tells of a protocol
+ * error, though nghttp2 has dealt with it: by RST_STREAM for DATA beyond content-length (RFC 9113 section 8.1.1), by GOAWAY
+ * for the rest. So the end waits until it is known whether as many streams were reset as there were errors.
  */
 export function judgeErrors(session: Http2Session, judged: Judged): void {
   const destroy = session.destroy.bind(session);
