@@ -128,7 +128,11 @@ function headersOf(denial: Denial, status: number, realm: string): [string, stri
   return headers;
 }
 
-/** `realm` is the Api's name. The status is the reason's, or what `errors.overrides` says. */
+/** Over HTTP: the reason's, or what `errors.overrides` says. */
+export const statusOf = ({ errors, reason }: Denial): number =>
+  errors.overrides.get(reason)?.status ?? REASONS[reason].status;
+
+/** `realm` is the Api's name. */
 export function renderDenial(
   verdict: Denial | Respond,
   about: { readonly requestId: string; readonly realm: string },
@@ -139,7 +143,7 @@ export function renderDenial(
     const headers = lines.map(({ name, value }): [string, string] => [name, value]);
     return { status: verdict.status, headers: [...headers, requestId], body: verdict.body };
   }
-  const status = verdict.errors.overrides.get(verdict.reason)?.status ?? REASONS[verdict.reason].status;
+  const status = statusOf(verdict);
   const { contentType, body } = renderBody(verdict, tell(verdict, status, about.requestId));
   const headers = headersOf(verdict, status, about.realm);
   if (contentType !== undefined) headers.push(['Content-Type', contentType]);

@@ -1,6 +1,6 @@
 /** What a gRPC client is told (M8): HTTP 200 and trailers only, with the status that gRPC has for the denial's. */
 import { findSingle, type HeaderFields } from '../http/head.ts';
-import { phraseOf, renderDenial } from './challenge.ts';
+import { phraseOf, renderDenial, statusOf } from './challenge.ts';
 import type { Denial } from './verdict.ts';
 
 /** `application/grpc` and its message formats (`+proto`, `+json`). gRPC-Web is another protocol, of plain answers. */
@@ -49,8 +49,7 @@ export function renderGrpcDenial(
 
 /** The end of a call whose answer has begun: what gRPC libraries report as its status. */
 export function renderGrpcTrailers(denial: Denial): Record<string, string[]> {
-  const { status } = renderDenial(denial, { requestId: '', realm: '' });
-  return Object.fromEntries(grpcTrailers(denial, status).map(([name, value]) => [name, [value]]));
+  return Object.fromEntries(grpcTrailers(denial, statusOf(denial)).map(([name, value]) => [name, [value]]));
 }
 
 function grpcTrailers({ errors, reason }: Denial, status: number): [string, string][] {
