@@ -9,7 +9,6 @@ import { requestStep, responseStep } from '../../src/api/kinds/steps.ts';
 import { REASONS, type Reason } from '../../src/api/reasons.ts';
 import { type Answer, openPlain, PUBLIC_HOST } from '../support/connection.ts';
 import * as made from '../support/manifests.ts';
-import { DeviceAuth, RecordingApp } from '../support/servers.ts';
 import { type Sidecar, startSidecar } from '../support/sidecar.ts';
 import * as subjects from '../support/step-subjects.ts';
 import { sayAnswer } from '../support/table.ts';
@@ -232,12 +231,7 @@ function openDoors(): readonly Door[] {
 const DOORS = openDoors();
 
 async function start(t: TestContext): Promise<Sidecar> {
-  const app = await new RecordingApp((_, response) => {
-    response.writeHead(200, subjects.APP_HEADERS).end(subjects.APP_BODY);
-  }).start();
-  t.after(() => app.stop());
-  const service = await new DeviceAuth().start();
-  t.after(() => service.stop());
+  const { app, service } = await subjects.startCounterparts(t);
   const more = [...Object.values(subjects.REQUEST_SUBJECTS), ...Object.values(subjects.RESPONSE_SUBJECTS)];
   const manifests = [
     made.api('fleet', { trustedPeers: [{ cidr: '127.0.0.0/8' }], clientAddress: { from: 'ForwardedFor' } }),

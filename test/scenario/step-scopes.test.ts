@@ -10,7 +10,7 @@ import { test, type TestContext } from 'node:test';
 import { requestStep, responseStep } from '../../src/api/kinds/steps.ts';
 import { type Answer, type Ask, openPlain, renderAsk } from '../support/connection.ts';
 import * as made from '../support/manifests.ts';
-import { DeviceAuth, RecordingApp } from '../support/servers.ts';
+import type { RecordingApp } from '../support/servers.ts';
 import { type Sidecar, startSidecar } from '../support/sidecar.ts';
 import * as subjects from '../support/step-subjects.ts';
 import type { Subject } from '../support/step-subjects.ts';
@@ -74,13 +74,7 @@ interface World {
 }
 
 async function start(t: TestContext): Promise<World> {
-  const app = await new RecordingApp(({ lines }, response) => {
-    if (lines.some(([name]) => name === subjects.HOLD)) return;
-    response.writeHead(200, subjects.APP_HEADERS).end(subjects.APP_BODY);
-  }).start();
-  t.after(() => app.stop());
-  const service = await new DeviceAuth().start();
-  t.after(() => service.stop());
+  const { app, service } = await subjects.startCounterparts(t);
   service.devices.set('robot-7', subjects.ROBOT_SHA1);
   const base = [
     API,

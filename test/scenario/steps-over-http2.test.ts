@@ -4,7 +4,7 @@ import { test, type TestContext } from 'node:test';
 import { openHttp2 } from '../../src/proxy/testing/http2-client.ts';
 import type { Ask } from '../support/connection.ts';
 import * as made from '../support/manifests.ts';
-import { DeviceAuth, RecordingApp, type Seen } from '../support/servers.ts';
+import type { RecordingApp, Seen } from '../support/servers.ts';
 import { type Sidecar, startSidecar } from '../support/sidecar.ts';
 import * as subjects from '../support/step-subjects.ts';
 import { askOnce } from '../support/table.ts';
@@ -21,12 +21,7 @@ interface Side {
 
 /** Limits and replays are remembered, so that each protocol has a sidecar of its own. */
 async function open(t: TestContext): Promise<Side> {
-  const app = await new RecordingApp((_, response) => {
-    response.writeHead(200, subjects.APP_HEADERS).end(subjects.APP_BODY);
-  }).start();
-  t.after(() => app.stop());
-  const service = await new DeviceAuth().start();
-  t.after(() => service.stop());
+  const { app, service } = await subjects.startCounterparts(t);
   service.devices.set('robot-7', subjects.ROBOT_SHA1);
   const policies = SUBJECTS.map(([part, type, { step, before = [], when }]) => {
     const own = `request.path == '/${part}-${type}'`;

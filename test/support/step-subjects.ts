@@ -4,7 +4,7 @@ import { CompactSign, exportJWK } from 'jose';
 import { createAuthority, createKeyPair, type IssuedCertificate } from '../../src/demo/pki.ts';
 import type { Answer, Ask } from './connection.ts';
 import * as made from './manifests.ts';
-import type { Seen } from './servers.ts';
+import { DeviceAuth, RecordingApp, type Seen } from './servers.ts';
 
 export interface Subject {
   readonly step: made.Spec;
@@ -246,3 +246,20 @@ export const RESPONSE_SUBJECTS: Readonly<Record<string, Subject>> = {
     effect: inBody('gold', APP_BODY),
   },
 };
+
+export interface Counterparts {
+  readonly app: RecordingApp;
+  readonly service: DeviceAuth;
+}
+
+/** The app and the device-auth service that the subjects talk of, until the test ends. What asks to be held is not answered. */
+export async function startCounterparts(t: { after(end: () => unknown): void }): Promise<Counterparts> {
+  const app = await new RecordingApp(({ lines }, response) => {
+    if (lines.some(([name]) => name === HOLD)) return;
+    response.writeHead(200, APP_HEADERS).end(APP_BODY);
+  }).start();
+  t.after(() => app.stop());
+  const service = await new DeviceAuth().start();
+  t.after(() => service.stop());
+  return { app, service };
+}
